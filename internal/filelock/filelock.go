@@ -1,0 +1,61 @@
+// Package filelock takes advisory locks on files with flock(2). The kernel
+// drops a lock when its holder dies, so a crash never leaves one behind.
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrHeld says that another process (or another Lock of this one) holds the lock.
+var ErrHeld = errors.New("lock is held by another process")
+
+// Lock is one held lock; it is released by Unlock or by the death of the process.
+type Lock struct{ f *os.File }
+
+// Exclusive waits for the exclusive lock on path, which is created if need be.
+func Exclusive(path string) (*Lock, error) { return take(path, unix.LOCK_EX) }
+
+// Shared waits for a shared lock on path, which is created if need be.
+func Shared(path string) (*Lock, error) { return take(path, unix.LOCK_SH) }
+
+// TryExclusive is Exclusive without the wait: it returns ErrHeld at once.
+func TryExclusive(path string) (*Lock, error) { return take(path, unix.LOCK_EX|unix.LOCK_NB) }
+
+func take(path string, how int) (*Lock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		if err == unix.EWOULDBLOCK {
+			return nil, ErrHeld
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return &Lock{f: f}, nil
+}
+
+// File is the locked file, for handing the lock to another process.
+func (l *Lock) File() *os.File { return l.f }
+
+// Unlock releases the lock. It is safe to call on nil.
+func (l *Lock) Unlock() {
+	if l != nil {
+		l.f.Close()
+	}
+}

@@ -1,0 +1,83 @@
+// Package roots names the two directories an installation lives in and derives
+// from them the tag that its kernel objects carry, so that two installations
+// on one host never meet.
+package roots
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Defaults of --root (COMPOSE_ROOT) and --run-root (COMPOSE_RUN_ROOT).
+const (
+	DefaultState = "/var/lib/compose"
+	DefaultRun   = "/run/compose"
+)
+
+// Roots is where one installation keeps what it knows.
+type Roots struct {
+	State string // survives a reboot: images, layers, volumes, containers, projects
+	Run   string // does not: sockets, locks, live endpoints
+}
+
+// New returns the roots for a state and a run directory, both made absolute.
+// Empty means the default; a run directory left empty beside a state directory
+// of one's own is <state>/run, so that naming one root is enough to be apart
+// from every other installation.
+func New(state, run string) (Roots, error) {
+	if run == "" {
+		run = DefaultRun
+		if state != "" && state != DefaultState {
+			run = filepath.Join(state, "run")
+		}
+	}
+	if state == "" {
+		state = DefaultState
+	}
+	var err error
+	if state, err = filepath.Abs(state); err != nil {
+		return Roots{}, err
+	}
+	if run, err = filepath.Abs(run); err != nil {
+		return Roots{}, err
+	}
+	return Roots{State: state, Run: run}, nil
+}
+
+// Create makes the two directories, readable by root only.
+func (r Roots) Create() error {
+	for _, d := range []string{r.State, r.Run} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("make the directory %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// Tag is six hexadecimal digits that stand for the state directory in the
+// names of kernel objects: bridges, veths, cgroups, nft tables.
+func (r Roots) Tag() string {
+	sum := sha256.Sum256([]byte(r.State))
+	return hex.EncodeToString(sum[:3])
+}
+
+// The directories below the two roots, one per kind of object.
+func (r Roots) Images() string     { return filepath.Join(r.State, "images") }
+func (r Roots) Layers() string     { return filepath.Join(r.State, "layers") }
+func (r Roots) Build() string      { return filepath.Join(r.State, "build") }
+func (r Roots) Volumes() string    { return filepath.Join(r.State, "volumes") }
+func (r Roots) Networks() string   { return filepath.Join(r.State, "networks") }
+func (r Roots) Containers() string { return filepath.Join(r.State, "containers") }
+func (r Roots) Projects() string   { return filepath.Join(r.State, "projects") }
+
+// Container is the directory of one container's state.
+func (r Roots) Container(id string) string { return filepath.Join(r.Containers(), id) }
+
+// Project is the directory of one project's state.
+func (r Roots) Project(name string) string { return filepath.Join(r.Projects(), name) }
+
+// RunProject is the directory of one project's sockets and locks.
+func (r Roots) RunProject(name string) string { return filepath.Join(r.Run, "projects", name) }
