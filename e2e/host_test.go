@@ -115,8 +115,9 @@ func (h *host) run(limit time.Duration, dir string, stdin io.Reader, args ...str
 func (h *host) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	name := binary
 	if h.netns != "" {
-		args = append([]string{"netns", "exec", h.netns, binary}, args...)
-		name = "ip"
+		// Not "ip netns exec": it hides the cgroup file systems.
+		args = append([]string{"--net=/run/netns/" + h.netns, binary}, args...)
+		name = "nsenter"
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// budgets are the goals of PEERS for a stack of so many services.
+var upBudget = map[int]time.Duration{
+	1: 30 * time.Millisecond, 2: 40 * time.Millisecond, 10: 90 * time.Millisecond,
+	50: 400 * time.Millisecond, 200: 2500 * time.Millisecond,
+}
+
+// stack makes the rows of one stack size. The order is that of round.
+func (c *compose) stack(n int) []*row {
+	return []*row{
+		{name: fmt.Sprintf("up -d, %d", n), budget: upBudget[n]},
+		{name: fmt.Sprintf("down -t 0, %d", n), budget: time.Duration(n) * 5 * time.Millisecond},
+	}
+}
+
+// single makes the rows that are not a stack going up and down.
+func (c *compose) single() []*row {
+	return []*row{
+		{name: "up -d again, large", budget: 50 * time.Millisecond},
+		{name: "ps, large", budget: 30 * time.Millisecond},
+		{name: "exec s1 true", budget: 30 * time.Millisecond},
+		{name: "run --rm s1 true", budget: 30 * time.Millisecond},
+		{name: "config, 2", budget: 25 * time.Millisecond},
+		{name: "version", budget: 15 * time.Millisecond},
+	}
+}
+
+// round measures every row once, ours and the others in turn.
+func (c *compose) round(rows []*row, peer *compose, large int) error {
+	byName := map[string]*row{}
+	for _, r := range rows {
+		byName[r.name] = r
+	}
+	measure := func(name string, n int, args ...string) error {
+		r := byName[name]
+		took, err := c.time(n, args...)
+		if err != nil {
+			return err
+		}
+		r.times = append(r.times, took)
+		if peer != nil {
+			if took, err = peer.time(n, args...); err != nil {
+				return err
+			}
+			r.peer = append(r.peer, took)
+		}
+		return nil
+	}
+	for _, n := range []int{1, 2, 10, large} {
+		up, down := fmt.Sprintf("up -d, %d", n), fmt.Sprintf("down -t 0, %d", n)
+		floorUp, floorDown, err := floor(c.dir, n)
+		if err != nil {
+			return fmt.Errorf("kernel floor: %w", err)
+		}
+		byName[up].floor = append(byName[up].floor, floorUp)
+		byName[down].floor = append(byName[down].floor, floorDown)
+		if err := measure(up, n, "up", "-d"); err != nil {
+			return err
+		}
+		if n == large {
+			for _, step := range []struct {
+				name string
+				args []string
+			}{
+				{"up -d again, large", []string{"up", "-d"}},
+				{"ps, large", []string{"ps"}},
+				{"exec s1 true", []string{"exec", "-T", "s1", "true"}},
+				{"run --rm s1 true", []string{"run", "--rm", "-T", "s1", "true"}},
+			} {
+				if err := measure(step.name, n, step.args...); err != nil {
+					return err
+				}
+			}
+		}
+		if err := measure(down, n, "down", "-t", "0"); err != nil {
+			return err
+		}
+	}
+	if err := measure("config, 2", 2, "config"); err != nil {
+		return err
+	}
+	return measure("version", 2, "version")
+}
