@@ -1,0 +1,142 @@
+package orchestrator
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"compose/engine"
+)
+
+func TestDownPlans(t *testing.T) {
+	file := `
+services:
+  db: {image: db, volumes: ["data:/d"]}
+  web: {build: ., depends_on: [db]}
+  idle: {image: idle, depends_on: [web]}
+volumes: {data: }
+`
+	for _, c := range []struct {
+		name string
+		opts DownOptions
+		bare bool // without the file
+		want string
+	}{
+		{"all", DownOptions{}, false, `
+1. remove container shop-idle-1
+2. stop container shop-web-1
+3. remove container shop-web-1 after 2
+4. stop container shop-db-1 after 2
+5. remove container shop-db-1 after 4
+6. remove network shop_default after 1, 3, 5
+`},
+		{"volumes and images", DownOptions{Volumes: true, Images: "all"}, false, `
+1. remove container shop-idle-1
+2. stop container shop-web-1
+3. remove container shop-web-1 after 2
+4. stop container shop-db-1 after 2
+5. remove container shop-db-1 after 4
+6. remove network shop_default after 1, 3, 5
+7. remove volume shop_data after 1, 3, 5
+8. remove image db after 1, 3, 5
+9. remove image idle after 1, 3, 5
+10. remove image shop-web after 1, 3, 5
+`},
+		{"local images, without the file", DownOptions{Volumes: true, Images: "local"}, true, `
+1. remove container shop-idle-1
+2. stop container shop-web-1
+3. remove container shop-web-1 after 2
+4. stop container shop-db-1 after 2
+5. remove container shop-db-1 after 4
+6. remove network shop_default after 1, 3, 5
+7. remove volume shop_data after 1, 3, 5
+8. remove image shop-web after 1, 3, 5
+`},
+		{"one service", DownOptions{Services: []string{"db"}}, false, `
+1. stop container shop-db-1
+2. remove container shop-db-1 after 1
+`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			p := load(t, file)
+			r.up(p, UpOptions{})
+			for id, ctr := range r.host.containers {
+				if ctr.Spec.Name == "shop-idle-1" {
+					r.host.states[id].Status = engine.Exited
+				}
+			}
+			var b strings.Builder
+			r.DryRun = &b
+			if c.bare {
+				p = nil
+			}
+			if err := r.Down(t.Context(), "shop", p, c.opts); err != nil {
+				t.Fatal(err)
+			}
+			// Order between services that do not depend on each other is by name.
+			if got := b.String(); got != strings.TrimPrefix(c.want, "\n") {
+				t.Errorf("plan:\n%s\nwant:%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDownLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	p := load(t, "services: {a: {image: i, volumes: ['data:/v'], secrets: [s]}}\nvolumes: {data: }\nsecrets: {s: {environment: TOKEN}}")
+	r.up(p, UpOptions{})
+	if err := r.Down(t.Context(), "shop", p, DownOptions{Volumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.host.containers)+len(r.host.networks)+len(r.host.volumes) > 0 {
+		t.Errorf("left %v %v %v", r.host.containers, r.host.networks, r.host.volumes)
+	}
+	r.warnings = nil
+	if err := r.Down(t.Context(), "shop", p, DownOptions{}); err != nil || !slices.Equal(r.warnings, []string{`No resource found to remove for project "shop".`}) {
+		t.Errorf("second down: %v, %q", err, r.warnings)
+	}
+}
+
+func TestVerbs(t *testing.T) {
+	r := newRig(t)
+	p := load(t, "services: {db: {image: i}, web: {image: i, depends_on: {db: {condition: service_started, restart: true}}}}")
+	r.up(p, UpOptions{})
+	r.did()
+	all := Selection{Name: "shop", Project: p}
+	bare := Selection{Name: "shop"}
+	db := Selection{Name: "shop", Project: p, Services: []string{"db"}}
+	for _, c := range []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"stop", func() error { return r.Stop(t.Context(), bare, nil) }, "stop shop-web-1, stop shop-db-1"},
+		{"start", func() error { return r.Start(t.Context(), bare, StartOptions{}) }, "start shop-db-1, start shop-web-1"},
+		{"restart", func() error { return r.Restart(t.Context(), all, nil, false) }, "restart shop-db-1, restart shop-web-1"},
+		{"restart with dependents", func() error { return r.Restart(t.Context(), db, nil, false) }, "restart shop-db-1, restart shop-web-1"},
+		{"restart without", func() error { return r.Restart(t.Context(), db, nil, true) }, "restart shop-db-1"},
+		{"pause", func() error { return r.Pause(t.Context(), db) }, "pause shop-db-1"},
+		{"unpause", func() error { return r.Unpause(t.Context(), all) }, "unpause shop-db-1"},
+		{"kill", func() error { return r.Kill(t.Context(), db, "SIGKILL", false) }, "kill shop-db-1"},
+		{"rm", func() error { return r.Remove(t.Context(), all, RemoveOptions{}) }, "remove shop-db-1"},
+		{"rm -s", func() error { return r.Remove(t.Context(), all, RemoveOptions{Stop: true}) }, "stop shop-web-1, remove shop-web-1"},
+	} {
+		if err := c.do(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := strings.Join(r.did(), ", "); got != c.want {
+			t.Errorf("%s did %q, want %q", c.name, got, c.want)
+		}
+	}
+	if err := r.Remove(t.Context(), all, RemoveOptions{}); !errors.Is(err, ErrNothing) {
+		t.Errorf("rm of nothing: %v", err)
+	}
+	if err := r.Stop(t.Context(), Selection{Name: "shop", Project: p, Services: []string{"nope"}}, nil); err == nil || err.Error() != "no such service: nope" {
+		t.Errorf("stop nope: %v", err)
+	}
+	if err := r.Start(t.Context(), all, StartOptions{}); err == nil || err.Error() != `service "db" has no container to start` {
+		t.Errorf("start of nothing: %v", err)
+	}
+}

@@ -1,0 +1,104 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+)
+
+// defaultParallel is how many operations run side by side unless
+// COMPOSE_PARALLEL_LIMIT says otherwise: enough to keep the disk busy with
+// the fsyncs of some while others compute.
+const defaultParallel = 32
+
+// execute carries a plan out: each step as soon as those it waits for are
+// done, at most parallel of them at once. The first failure lets what is under
+// way end and starts nothing more. While nothing but waits for conditions is
+// under way the project is left to other commands (idle is called), and taken
+// back (busy) before the next operation.
+func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Context, *Step) error, busy func() error, idle func()) error {
+	if plan.Empty() {
+		return nil
+	}
+	if parallel <= 0 {
+		parallel = defaultParallel
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	waiting := make(map[*Step]int, len(plan.Steps)) // steps it still waits for
+	next := make(map[*Step][]*Step, len(plan.Steps))
+	var ready []*Step
+	for _, s := range plan.Steps {
+		waiting[s] = len(s.After)
+		for _, a := range s.After {
+			next[a] = append(next[a], s)
+		}
+		if len(s.After) == 0 {
+			ready = append(ready, s)
+		}
+	}
+
+	type result struct {
+		step *Step
+		err  error
+	}
+	results := make(chan result)
+	var waits, works int
+	var firstErr error
+	left := false // the project was left to others
+	for {
+		if firstErr == nil {
+			firstErr = context.Cause(ctx)
+		}
+		var later []*Step
+		for _, s := range ready {
+			if firstErr != nil {
+				break
+			}
+			_, isWait := s.Op.(WaitFor)
+			if !isWait && works >= parallel {
+				later = append(later, s)
+				continue
+			}
+			if !isWait && left {
+				if firstErr = busy(); firstErr != nil {
+					cancel()
+					break
+				}
+				left = false
+			}
+			if isWait {
+				waits++
+			} else {
+				works++
+			}
+			go func() { results <- result{s, run(ctx, s)} }()
+		}
+		ready = later
+		if waits+works == 0 {
+			return firstErr
+		}
+		if works == 0 && !left {
+			idle()
+			left = true
+		}
+		res := <-results
+		if _, isWait := res.step.Op.(WaitFor); isWait {
+			waits--
+		} else {
+			works--
+		}
+		if res.err != nil {
+			if firstErr == nil || errors.Is(firstErr, context.Canceled) {
+				firstErr = res.err
+			}
+			cancel()
+			continue
+		}
+		for _, s := range next[res.step] {
+			if waiting[s]--; waiting[s] == 0 {
+				ready = append(ready, s)
+			}
+		}
+	}
+}

@@ -1,0 +1,365 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"compose/engine"
+	"compose/internal/roots"
+	"compose/netbridge"
+)
+
+// load reads a Compose file as the real loader does.
+func load(t *testing.T, yaml string, profiles ...string) *types.Project {
+	t.Helper()
+	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  "/src",
+		ConfigFiles: []types.ConfigFile{{Filename: "/src/compose.yaml", Content: []byte(yaml)}},
+		Environment: types.Mapping{"TOKEN": "s3cret"},
+	}, func(o *loader.Options) {
+		o.SetProjectName("shop", true)
+		o.Profiles = profiles
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ComposeFiles = []string{"/src/compose.yaml"}
+	return p
+}
+
+// fakeHost is a host in memory. Its containers run the moment they start.
+type fakeHost struct {
+	mu         sync.Mutex
+	containers map[string]*engine.Container
+	states     map[string]*engine.State
+	networks   map[string]*netbridge.Network
+	volumes    map[string]*Volume
+	images     map[string]string
+	busy       []netbridge.PortMapping // ports that something else holds
+	log        []string
+	next       int
+	onStart    func(c *engine.Container, s *engine.State) error
+	onWait     func(c *engine.Container, s *engine.State)
+	running    int // operations under way, and the most there were
+	most       int
+}
+
+func newFakeHost() *fakeHost {
+	return &fakeHost{
+		containers: map[string]*engine.Container{}, states: map[string]*engine.State{},
+		networks: map[string]*netbridge.Network{}, volumes: map[string]*Volume{}, images: map[string]string{},
+	}
+}
+
+func (h *fakeHost) note(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf(format, args...))
+}
+
+func (h *fakeHost) lock() func() {
+	h.mu.Lock()
+	return h.mu.Unlock
+}
+
+func (h *fakeHost) Containers(_ context.Context, project string) ([]*engine.Container, error) {
+	defer h.lock()()
+	var out []*engine.Container
+	for _, c := range h.containers {
+		if c.Spec.Labels[LabelProject] == project {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+func (h *fakeHost) Container(_ context.Context, ref string) (*engine.Container, error) {
+	defer h.lock()()
+	for _, c := range h.containers {
+		if c.ID == ref || c.Spec.Name == ref {
+			return c, nil
+		}
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (h *fakeHost) State(id string) (*engine.State, error) {
+	defer h.lock()()
+	if s, ok := h.states[id]; ok {
+		c := *s
+		return &c, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (h *fakeHost) CreateContainer(_ context.Context, spec engine.ContainerSpec) (*engine.Container, error) {
+	defer h.lock()()
+	for _, c := range h.containers {
+		if c.Spec.Name == spec.Name {
+			return nil, fmt.Errorf("the name %s is taken", spec.Name)
+		}
+	}
+	h.next++
+	c := &engine.Container{ID: fmt.Sprintf("%064x", h.next), ImageID: h.images[spec.Image], Spec: spec, Created: time.Unix(int64(h.next), 0)}
+	h.containers[c.ID] = c
+	h.states[c.ID] = &engine.State{Status: engine.Created}
+	h.note("create %s", spec.Name)
+	return c, nil
+}
+
+func (h *fakeHost) RenameContainer(_ context.Context, id, name string) error {
+	defer h.lock()()
+	c := *h.containers[id]
+	h.note("rename %s %s", c.Spec.Name, name)
+	c.Spec.Name = name
+	h.containers[id] = &c
+	return nil
+}
+
+func (h *fakeHost) Network(_ context.Context, name string) (*netbridge.Network, error) {
+	defer h.lock()()
+	return h.networks[name], nil
+}
+
+func (h *fakeHost) Networks(context.Context) ([]*netbridge.Network, error) {
+	defer h.lock()()
+	var out []*netbridge.Network
+	for _, n := range h.networks {
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func (h *fakeHost) CreateNetwork(_ context.Context, c netbridge.NetworkConfig) error {
+	defer h.lock()()
+	h.networks[c.Name] = &netbridge.Network{Name: c.Name, Labels: c.Labels}
+	h.note("create network %s", c.Name)
+	return nil
+}
+
+func (h *fakeHost) RemoveNetwork(_ context.Context, name string) error {
+	defer h.lock()()
+	for _, c := range h.containers {
+		if slices.ContainsFunc(c.Spec.Networks, onNetwork(name)) && h.states[c.ID].Status == engine.Running {
+			return ErrInUse
+		}
+	}
+	delete(h.networks, name)
+	h.note("remove network %s", name)
+	return nil
+}
+
+func (h *fakeHost) Volume(_ context.Context, name string) (*Volume, error) {
+	defer h.lock()()
+	return h.volumes[name], nil
+}
+
+func (h *fakeHost) Volumes(context.Context) ([]*Volume, error) {
+	defer h.lock()()
+	var out []*Volume
+	for _, v := range h.volumes {
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func (h *fakeHost) CreateVolume(_ context.Context, name string, _ types.VolumeConfig, labels map[string]string) error {
+	defer h.lock()()
+	h.volumes[name] = &Volume{Name: name, Labels: labels}
+	h.note("create volume %s", name)
+	return nil
+}
+
+func (h *fakeHost) RemoveVolume(_ context.Context, name string) error {
+	defer h.lock()()
+	delete(h.volumes, name)
+	h.note("remove volume %s", name)
+	return nil
+}
+
+func (h *fakeHost) ImageID(_ context.Context, ref string) (string, error) {
+	defer h.lock()()
+	return h.images[ref], nil
+}
+
+func (h *fakeHost) RemoveImage(_ context.Context, ref string) error {
+	defer h.lock()()
+	delete(h.images, ref)
+	h.note("remove image %s", ref)
+	return nil
+}
+
+func (h *fakeHost) PullImage(_ context.Context, ref, _ string, _ Reporter) error {
+	defer h.lock()()
+	h.note("pull %s", ref)
+	if strings.HasPrefix(ref, "missing") {
+		return errors.New("manifest unknown")
+	}
+	h.images[ref] = "sha256:" + ref
+	return nil
+}
+
+func (h *fakeHost) BuildImage(_ context.Context, p *types.Project, s types.ServiceConfig, _ BuildOptions) error {
+	defer h.lock()()
+	h.note("build %s", imageName(p, s))
+	h.images[imageName(p, s)] = "sha256:built-" + s.Name
+	return nil
+}
+
+func (h *fakeHost) CheckPorts(list []netbridge.PortMapping) error {
+	for _, m := range list {
+		for _, b := range h.busy {
+			if clash(m, b) {
+				return fmt.Errorf("port %d is taken", m.HostPort)
+			}
+		}
+	}
+	return nil
+}
+
+func (h *fakeHost) Supervisor(context.Context, string) (Supervisor, error) {
+	return (*fakeSupervisor)(h), nil
+}
+
+func (h *fakeHost) RunningSupervisor(context.Context, string) (Supervisor, error) { return nil, nil }
+
+func (h *fakeHost) RemoveContainer(_ context.Context, id string, _ bool) error {
+	defer h.lock()()
+	c, ok := h.containers[id]
+	if !ok {
+		return fs.ErrNotExist
+	}
+	if h.states[id].Status == engine.Running {
+		return fmt.Errorf("%s runs", c.Spec.Name)
+	}
+	delete(h.containers, id)
+	delete(h.states, id)
+	h.note("remove %s", c.Spec.Name)
+	return nil
+}
+
+type fakeSupervisor fakeHost
+
+func (s *fakeSupervisor) set(id, verb string, status engine.Status) error {
+	h := (*fakeHost)(s)
+	defer h.lock()()
+	c, ok := h.containers[id]
+	if !ok {
+		return fs.ErrNotExist
+	}
+	h.note("%s %s", verb, c.Spec.Name)
+	h.states[id].Status = status
+	if verb == "start" && h.onStart != nil {
+		return h.onStart(c, h.states[id])
+	}
+	return nil
+}
+
+func (s *fakeSupervisor) Start(_ context.Context, id string) error {
+	h := (*fakeHost)(s)
+	h.mu.Lock()
+	h.running++
+	h.most = max(h.most, h.running)
+	h.mu.Unlock()
+	time.Sleep(time.Millisecond)
+	h.mu.Lock()
+	h.running--
+	h.mu.Unlock()
+	return s.set(id, "start", engine.Running)
+}
+
+func (s *fakeSupervisor) Stop(_ context.Context, id, _ string, _ *time.Duration) error {
+	return s.set(id, "stop", engine.Exited)
+}
+
+func (s *fakeSupervisor) Restart(_ context.Context, id string, _ *time.Duration) error {
+	return s.set(id, "restart", engine.Running)
+}
+
+func (s *fakeSupervisor) Kill(_ context.Context, id, _ string) error {
+	return s.set(id, "kill", engine.Exited)
+}
+
+func (s *fakeSupervisor) Pause(_ context.Context, id string) error {
+	return s.set(id, "pause", engine.Paused)
+}
+
+func (s *fakeSupervisor) Unpause(_ context.Context, id string) error {
+	return s.set(id, "unpause", engine.Running)
+}
+
+func (s *fakeSupervisor) Wait(ctx context.Context, id, _ string) (int, error) {
+	h := (*fakeHost)(s)
+	defer h.lock()()
+	if h.onWait == nil {
+		return 0, errNotMet
+	}
+	h.onWait(h.containers[id], h.states[id])
+	return 0, ctx.Err()
+}
+
+func (s *fakeSupervisor) Remove(_ context.Context, id string, _, _ bool) error {
+	return s.set(id, "remove", engine.Dead)
+}
+
+// rig is an orchestrator on a fake host, with what it said.
+type rig struct {
+	*Orchestrator
+	t        *testing.T
+	host     *fakeHost
+	mu       sync.Mutex
+	lines    []string
+	warnings []string
+}
+
+func newRig(t *testing.T) *rig {
+	dir := t.TempDir()
+	r := &rig{t: t, host: newFakeHost()}
+	r.Orchestrator = &Orchestrator{
+		Host:  r.host,
+		Roots: roots.Roots{State: dir, Run: dir + "/run"},
+		Hash:  func(s types.ServiceConfig) string { s.DependsOn, s.Scale, s.Deploy = nil, nil, nil; return hash(s) },
+		Report: func(e Event) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.lines = append(r.lines, strings.TrimSpace(e.ID+" "+e.Text+" "+e.Detail))
+		},
+		Warn: func(s string) { r.warnings = append(r.warnings, s) },
+	}
+	return r
+}
+
+func (r *rig) up(p *types.Project, opts UpOptions) {
+	r.t.Helper()
+	if err := r.Up(r.t.Context(), p, opts); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// plan is what `up` would do now.
+func (r *rig) plan(p *types.Project, opts UpOptions) string {
+	r.t.Helper()
+	var b strings.Builder
+	r.DryRun = &b
+	defer func() { r.DryRun = nil }()
+	r.up(p, opts)
+	return b.String()
+}
+
+// did is what the host was made to do since the last call, sorted where order
+// is not promised.
+func (r *rig) did() []string {
+	r.host.mu.Lock()
+	defer r.host.mu.Unlock()
+	log := r.host.log
+	r.host.log = nil
+	return log
+}

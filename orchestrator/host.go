@@ -1,0 +1,83 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"compose/engine"
+	"compose/netbridge"
+)
+
+// Host is what the orchestrator needs of a host's engine. Open gives the real
+// one; tests have their own.
+type Host interface {
+	// Containers are those of one project.
+	Containers(ctx context.Context, project string) ([]*engine.Container, error)
+	// Container finds one by ID or name; its error matches fs.ErrNotExist
+	// where there is none.
+	Container(ctx context.Context, idOrName string) (*engine.Container, error)
+	// State is what is true of a container now, read from disk.
+	State(id string) (*engine.State, error)
+	CreateContainer(ctx context.Context, spec engine.ContainerSpec) (*engine.Container, error)
+	RenameContainer(ctx context.Context, id, name string) error
+
+	// Network and Volume return nil where there is none of that name.
+	Network(ctx context.Context, name string) (*netbridge.Network, error)
+	Networks(ctx context.Context) ([]*netbridge.Network, error)
+	CreateNetwork(ctx context.Context, c netbridge.NetworkConfig) error
+	// RemoveNetwork and RemoveVolume and RemoveImage return errors that match
+	// errInUse or fs.ErrNotExist.
+	RemoveNetwork(ctx context.Context, name string) error
+	Volume(ctx context.Context, name string) (*Volume, error)
+	Volumes(ctx context.Context) ([]*Volume, error)
+	CreateVolume(ctx context.Context, name string, v types.VolumeConfig, labels map[string]string) error
+	RemoveVolume(ctx context.Context, name string) error
+
+	// ImageID is "" where the host does not have the image.
+	ImageID(ctx context.Context, ref string) (string, error)
+	RemoveImage(ctx context.Context, ref string) error
+	PullImage(ctx context.Context, ref, platform string, progress Reporter) error
+	BuildImage(ctx context.Context, p *types.Project, s types.ServiceConfig, opts BuildOptions) error
+
+	// CheckPorts reports a port that something on the host holds.
+	CheckPorts(ports []netbridge.PortMapping) error
+
+	// Supervisor is the project's, started if need be.
+	Supervisor(ctx context.Context, project string) (Supervisor, error)
+	// RunningSupervisor is nil where the project has none.
+	RunningSupervisor(ctx context.Context, project string) (Supervisor, error)
+	// RemoveContainer takes away a container that does not run and that no
+	// supervisor knows.
+	RemoveContainer(ctx context.Context, id string, volumes bool) error
+}
+
+// Supervisor looks after the containers of one project.
+type Supervisor interface {
+	Start(ctx context.Context, id string) error
+	Stop(ctx context.Context, id, signal string, timeout *time.Duration) error
+	Restart(ctx context.Context, id string, timeout *time.Duration) error
+	Kill(ctx context.Context, id, signal string) error
+	Pause(ctx context.Context, id string) error
+	Unpause(ctx context.Context, id string) error
+	// Wait returns once the container meets the condition ("not-running",
+	// "healthy"), with the exit code of one that has ended.
+	Wait(ctx context.Context, id, condition string) (exitCode int, err error)
+	Remove(ctx context.Context, id string, force, volumes bool) error
+}
+
+// BuildOptions say how an image is built, beyond what the service says.
+type BuildOptions struct {
+	NoCache bool
+	Pull    bool // look for newer base images
+	// Args are added to the service's own; nil stands for the environment's.
+	Args  types.MappingWithEquals
+	Quiet bool
+}
+
+// Volume is a named volume as far as a project cares.
+type Volume struct {
+	Name   string
+	Labels map[string]string
+}

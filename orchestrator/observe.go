@@ -1,0 +1,213 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strconv"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"golang.org/x/sync/errgroup"
+
+	"compose/engine"
+	"compose/netbridge"
+)
+
+// Observed is what the host has of a project, read once.
+type Observed struct {
+	Project    string
+	Containers []*Container                  // by service, one-off ones last, by number
+	Networks   map[string]*netbridge.Network // by name; of the project, and all that it names
+	Volumes    map[string]*Volume            // likewise
+	Images     map[string]string             // image name -> ID, "" where the host has none
+}
+
+// Container is a container that exists, with what its labels say.
+type Container struct {
+	*engine.Container
+	State   *engine.State
+	Service string
+	Number  int
+	OneOff  bool
+}
+
+// Name is the container's name.
+func (c *Container) Name() string { return c.Spec.Name }
+
+// Label is the value of one of the container's labels.
+func (c *Container) Label(name string) string { return c.Spec.Labels[name] }
+
+// Running says that the container's process lives, be it paused or about to
+// be restarted.
+func (c *Container) Running() bool {
+	switch c.State.Status {
+	case engine.Running, engine.Paused, engine.Restarting:
+		return true
+	}
+	return false
+}
+
+func (c *Container) instance() *Instance {
+	return &Instance{ID: c.ID, Name: c.Spec.Name, Service: c.Service, Number: c.Number}
+}
+
+// observeContainers reads the containers of a project and their states.
+func observeContainers(ctx context.Context, h Host, project string) ([]*Container, error) {
+	list, err := h.Containers(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Container, 0, len(list))
+	for _, c := range list {
+		state, err := h.State(c.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since we listed it
+		}
+		if err != nil {
+			return nil, err
+		}
+		n, _ := strconv.Atoi(c.Spec.Labels[LabelNumber])
+		out = append(out, &Container{
+			Container: c,
+			State:     state,
+			Service:   c.Spec.Labels[LabelService],
+			Number:    n,
+			OneOff:    c.Spec.Labels[LabelOneOff] == "True",
+		})
+	}
+	slices.SortFunc(out, func(a, b *Container) int {
+		oneOff := func(c *Container) int {
+			if c.OneOff {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(
+			cmp.Compare(a.Service, b.Service),
+			cmp.Compare(oneOff(a), oneOff(b)),
+			cmp.Compare(a.Number, b.Number),
+			cmp.Compare(a.Spec.Name, b.Spec.Name),
+		)
+	})
+	return out, nil
+}
+
+// observe reads all that the host has of a project: its containers, and the
+// networks, volumes and images that its file names.
+func observe(ctx context.Context, h Host, p *types.Project) (*Observed, error) {
+	o := &Observed{
+		Project:  p.Name,
+		Networks: map[string]*netbridge.Network{},
+		Volumes:  map[string]*Volume{},
+		Images:   map[string]string{},
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		o.Containers, err = observeContainers(ctx, h, p.Name)
+		return err
+	})
+	g.Go(func() error {
+		for _, n := range p.Networks {
+			net, err := h.Network(ctx, n.Name)
+			if err != nil {
+				return err
+			}
+			if net != nil {
+				o.Networks[n.Name] = net
+			}
+		}
+		for _, v := range p.Volumes {
+			vol, err := h.Volume(ctx, v.Name)
+			if err != nil {
+				return err
+			}
+			if vol != nil {
+				o.Volumes[v.Name] = vol
+			}
+		}
+		return nil
+	})
+	g.Go(func() error { return o.observeImages(ctx, h, p) })
+	return o, g.Wait()
+}
+
+// observeImages looks up each image once, however many services use it.
+func (o *Observed) observeImages(ctx context.Context, h Host, p *types.Project) error {
+	for _, s := range p.Services {
+		name := imageName(p, s)
+		if _, done := o.Images[name]; done {
+			continue
+		}
+		id, err := h.ImageID(ctx, name)
+		if err != nil {
+			return err
+		}
+		o.Images[name] = id
+	}
+	return nil
+}
+
+// observeLabels reads what the host has of a project of which there is no
+// file: everything that carries its label.
+func observeLabels(ctx context.Context, h Host, project string) (*Observed, error) {
+	o := &Observed{
+		Project:  project,
+		Networks: map[string]*netbridge.Network{},
+		Volumes:  map[string]*Volume{},
+		Images:   map[string]string{},
+	}
+	var err error
+	if o.Containers, err = observeContainers(ctx, h, project); err != nil {
+		return nil, err
+	}
+	nets, err := h.Networks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nets {
+		if n.Labels[LabelProject] == project {
+			o.Networks[n.Name] = n
+		}
+	}
+	vols, err := h.Volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range vols {
+		if v.Labels[LabelProject] == project {
+			o.Volumes[v.Name] = v
+		}
+	}
+	return o, nil
+}
+
+// ofService are the containers of one service, without one-off ones.
+func (o *Observed) ofService(name string) []*Container {
+	var out []*Container
+	for _, c := range o.Containers {
+		if c.Service == name && !c.OneOff {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// orphans are the containers of services that the file does not have.
+func (o *Observed) orphans(p *types.Project) []*Container {
+	var out []*Container
+	for _, c := range o.Containers {
+		_, enabled := p.Services[c.Service]
+		_, disabled := p.DisabledServices[c.Service]
+		switch {
+		case c.OneOff:
+			if c.State.Status == engine.Exited || c.State.Status == engine.Dead {
+				out = append(out, c)
+			}
+		case !enabled && !disabled:
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,112 @@
+package orchestrator
+
+import (
+	"fmt"
+	"net/netip"
+
+	"compose/netbridge"
+)
+
+// checkPorts reports a port that cannot be published, before anything is
+// made: one that two containers of the plan want, and one that something else
+// on the host holds. What containers hold that the plan stops does not count.
+func checkPorts(h Host, plan *Plan, obs *Observed) error {
+	type claim struct {
+		service string
+		mapping netbridge.PortMapping
+	}
+	byID := map[string]*Container{}
+	for _, c := range obs.Containers {
+		byID[c.ID] = c
+	}
+	starts := map[*Instance]bool{}
+	freed := map[netip.AddrPort]map[string]bool{} // address and port -> protocols
+	for _, s := range plan.Steps {
+		switch op := s.Op.(type) {
+		case StartContainer:
+			starts[op.Instance] = true
+		case StopContainer:
+			if c := byID[op.Instance.ID]; c != nil {
+				for _, p := range c.State.Ports {
+					at := netip.AddrPortFrom(p.HostIP, p.HostPort)
+					if freed[at] == nil {
+						freed[at] = map[string]bool{}
+					}
+					freed[at][p.Protocol] = true
+				}
+			}
+		}
+	}
+	var claims []claim
+	for _, s := range plan.Steps {
+		switch op := s.Op.(type) {
+		case CreateContainer:
+			if !starts[op.Instance] {
+				continue
+			}
+			mappings, _, err := ports(op.Service)
+			if err != nil {
+				return fmt.Errorf("service %q: %w", op.Service.Name, err)
+			}
+			for _, m := range mappings {
+				claims = append(claims, claim{op.Service.Name, m})
+			}
+		case StartContainer:
+			if c := byID[op.Instance.ID]; c != nil {
+				for _, m := range c.Spec.Ports {
+					claims = append(claims, claim{c.Service, m})
+				}
+			}
+		}
+	}
+	var ask []netbridge.PortMapping
+	for i, c := range claims {
+		for _, other := range claims[:i] {
+			if !clash(c.mapping, other.mapping) {
+				continue
+			}
+			if c.service == other.service {
+				return fmt.Errorf("service %q publishes port %s from more than one container; publish a range of ports, or run one container", c.service, portString(c.mapping))
+			}
+			return fmt.Errorf("port %s is published by service %q and by service %q; change one of them", portString(c.mapping), other.service, c.service)
+		}
+		if !isFreed(c.mapping, freed) {
+			ask = append(ask, c.mapping)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	return h.CheckPorts(ask)
+}
+
+// clash says that two mappings name one host port and nothing else: ranges
+// and random ports find a place beside others.
+func clash(a, b netbridge.PortMapping) bool {
+	if a.HostPort == 0 || a.HostPortEnd != 0 || b.HostPortEnd != 0 || a.HostPort != b.HostPort || a.Protocol != b.Protocol {
+		return false
+	}
+	return anyAddress(a.HostIP) || anyAddress(b.HostIP) || a.HostIP == b.HostIP
+}
+
+func anyAddress(ip netip.Addr) bool { return !ip.IsValid() || ip.IsUnspecified() }
+
+func isFreed(m netbridge.PortMapping, freed map[netip.AddrPort]map[string]bool) bool {
+	last := max(m.HostPort, m.HostPortEnd)
+	for port := int(m.HostPort); port <= int(last); port++ {
+		for at, protocols := range freed {
+			if int(at.Port()) == port && protocols[m.Protocol] && (anyAddress(m.HostIP) || anyAddress(at.Addr()) || at.Addr() == m.HostIP) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func portString(m netbridge.PortMapping) string {
+	s := fmt.Sprintf("%d/%s", m.HostPort, m.Protocol)
+	if m.HostIP.IsValid() {
+		s = fmt.Sprintf("%s/%s", netip.AddrPortFrom(m.HostIP, m.HostPort), m.Protocol)
+	}
+	return s
+}
