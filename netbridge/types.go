@@ -30,7 +30,8 @@ type Subnet struct {
 	Prefix  netip.Prefix          `json:"prefix"`
 	Gateway netip.Addr            `json:"gateway"` // the bridge's own address
 	Range   netip.Prefix          `json:"range,omitzero"`
-	Aux     map[string]netip.Addr `json:"aux,omitempty"` // reserved for others
+	Aux     map[string]netip.Addr `json:"aux,omitempty"`  // reserved for others
+	Auto    bool                  `json:"auto,omitempty"` // our own choice, which may change while the network is down
 }
 
 // NetworkConfig asks for a network. A zero Subnets means: pick one.

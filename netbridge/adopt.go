@@ -1,0 +1,143 @@
+package netbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+)
+
+// Names of the descriptors in Sandbox.Files; those of ports are PublishedPort.key.
+const (
+	fileNS          = "netns"
+	fileResolverUDP = "resolver.udp"
+	fileResolverTCP = "resolver.tcp"
+)
+
+// Files are the descriptors that must survive this process for another to
+// Adopt the sandbox. They belong to the sandbox: Close closes them.
+func (s *Sandbox) Files() map[string]*os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files != nil || s.closed {
+		return s.files
+	}
+	s.files = map[string]*os.File{fileNS: s.ns}
+	keep := func(name string, f *os.File, err error) {
+		if err == nil {
+			s.files[name] = f
+		}
+	}
+	if s.udp != nil {
+		f, err := s.udp.File()
+		keep(fileResolverUDP, f, err)
+	}
+	if s.tcp != nil {
+		f, err := s.tcp.File()
+		keep(fileResolverTCP, f, err)
+	}
+	for _, l := range s.listeners {
+		f, err := l.file()
+		keep(l.port.key(), f, err)
+	}
+	return s.files
+}
+
+// Adopt takes over the sandbox of a running container from a process that
+// died. files are what that process's Files were, as far as they survived;
+// what is missing is made anew, by way of the namespace of process pid. On
+// success files belong to the sandbox.
+func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoints []Endpoint, ports []PublishedPort, files map[string]*os.File) (_ *Sandbox, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{m: m, cfg: cfg}
+	r, err := m.readSandbox(m.sandboxRecord(cfg.ContainerID))
+	switch {
+	case err == nil:
+		s.record = *r
+	case errors.Is(err, fs.ErrNotExist):
+		s.record = sandboxRecord{ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName, Ports: ports}
+		for _, e := range endpoints {
+			s.record.Endpoints = append(s.record.Endpoints, endpointHolder{Endpoint: e, Veth: m.vethName(cfg.ContainerID, e.NetworkID, 0)})
+		}
+	default:
+		return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
+	}
+	if s.ns = files[fileNS]; s.ns == nil {
+		if s.ns, err = os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net"); err != nil {
+			return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
+		}
+	}
+	if err := s.adoptResolver(files); err != nil {
+		return nil, fmt.Errorf("adopt the resolver of %s: %w", cfg.ContainerName, err)
+	}
+	if err := s.adoptPorts(files); err != nil {
+		return nil, fmt.Errorf("adopt the ports of %s: %w", cfg.ContainerName, err)
+	}
+	s.files = files
+	for i := range s.record.Endpoints {
+		e := s.record.Endpoints[i].Endpoint
+		if err := m.announce(&Network{ID: e.NetworkID, Name: e.Network}, e, cfg); err != nil {
+			return nil, err
+		}
+	}
+	s.serve()
+	return s, nil
+}
+
+func (s *Sandbox) adoptResolver(files map[string]*os.File) error {
+	if len(s.record.Endpoints) == 0 {
+		return nil
+	}
+	udp, tcp := files[fileResolverUDP], files[fileResolverTCP]
+	if udp == nil || tcp == nil {
+		return (&hostNS{file: s.ns}).run(s.openResolver)
+	}
+	c, err := net.FilePacketConn(udp)
+	if err != nil {
+		return err
+	}
+	s.udp = c.(*net.UDPConn)
+	l, err := net.FileListener(tcp)
+	if err != nil {
+		return err
+	}
+	s.tcp = l.(*net.TCPListener)
+	return nil
+}
+
+func (s *Sandbox) adoptPorts(files map[string]*os.File) error {
+	return s.m.host.run(func() error {
+		for _, p := range s.record.Ports {
+			f := files[p.key()]
+			if f == nil {
+				all, err := (PortMapping{HostIP: p.HostIP, ContainerPort: p.ContainerPort, Protocol: p.Protocol}).bind(p.HostPort)
+				if err != nil {
+					return err
+				}
+				s.listeners = append(s.listeners, all...)
+				continue
+			}
+			l := &listener{port: p}
+			if p.Protocol == "udp" {
+				c, err := net.FilePacketConn(f)
+				if err != nil {
+					return err
+				}
+				l.udp = c.(*net.UDPConn)
+			} else {
+				t, err := net.FileListener(f)
+				if err != nil {
+					return err
+				}
+				l.tcp = t.(*net.TCPListener)
+			}
+			s.listeners = append(s.listeners, l)
+		}
+		return nil
+	})
+}

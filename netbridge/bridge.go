@@ -1,0 +1,195 @@
+package netbridge
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"compose/netbridge/rtnl"
+
+	"golang.org/x/sys/unix"
+)
+
+// optionMTU is the driver option that sets the MTU of a network's interfaces.
+const optionMTU = "com.docker.network.driver.mtu"
+
+const defaultMTU = 1500
+
+func (n *Network) mtu() (int, error) {
+	text := n.Options[optionMTU]
+	if text == "" {
+		return defaultMTU, nil
+	}
+	mtu, err := strconv.Atoi(text)
+	if err != nil || mtu < 68 || mtu > 65535 {
+		return 0, fmt.Errorf("option %s: %q is no MTU between 68 and 65535", optionMTU, text)
+	}
+	return mtu, nil
+}
+
+// bridgeIndex returns the index of an interface of the host, or 0.
+func (m *Manager) bridgeIndex(name string) int {
+	var index int
+	_ = m.host.run(func() error {
+		if i, err := net.InterfaceByName(name); err == nil {
+			index = i.Index
+		}
+		return nil
+	})
+	return index
+}
+
+// bridgeUp says whether a bridge is there with its addresses: the forwarding
+// sysctl is the last thing that makeBridge sets.
+func (m *Manager) bridgeUp(name string) bool {
+	up := false
+	_ = m.host.run(func() error {
+		data, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/route_localnet")
+		up = err == nil && strings.TrimSpace(string(data)) == "1"
+		return nil
+	})
+	return up
+}
+
+// makeBridge makes the bridge of a network, its addresses and its sysctls.
+func (m *Manager) makeBridge(n *Network) error {
+	mtu, err := n.mtu()
+	if err != nil {
+		return err
+	}
+	s, err := m.netlink()
+	if err != nil {
+		return err
+	}
+	if err := m.removeBridge(n.Bridge); err != nil { // half-made before a crash
+		return err
+	}
+	mac, err := randomMAC()
+	if err != nil {
+		return err
+	}
+	b := new(rtnl.Batch)
+	b.AddBridge(rtnl.Bridge{Name: n.Bridge, MAC: mac, MTU: mtu})
+	if err := s.Run(b); err != nil {
+		return fmt.Errorf("make the bridge %s: %w", n.Bridge, err)
+	}
+	index := m.bridgeIndex(n.Bridge)
+	if index == 0 {
+		return fmt.Errorf("bridge %s vanished while it was made", n.Bridge)
+	}
+	return m.host.run(func() error {
+		if !n.EnableIPv6 {
+			// No IPv6 in the kernel at all is as good.
+			_ = setSysctl("ipv6/conf/"+n.Bridge+"/disable_ipv6", "1")
+		}
+		b := new(rtnl.Batch)
+		for _, sub := range n.Subnets {
+			b.AddAddress(index, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+		}
+		b.Up(index)
+		if err := s.Run(b); err != nil {
+			return fmt.Errorf("give the bridge %s its addresses: %w", n.Bridge, err)
+		}
+		if !n.Internal {
+			if err := enableForwarding(n.EnableIPv6); err != nil {
+				return err
+			}
+		}
+		if err := setSysctl("ipv4/conf/"+n.Bridge+"/route_localnet", "1"); err != nil {
+			return fmt.Errorf("let the bridge %s carry published loopback ports: %w", n.Bridge, err)
+		}
+		return nil
+	})
+}
+
+// enableForwarding makes the host a router, which it must be for a container
+// to reach anything beyond it.
+func enableForwarding(ipv6 bool) error {
+	if err := setSysctl("ipv4/ip_forward", "1"); err != nil {
+		return fmt.Errorf("enable IPv4 forwarding: %w", err)
+	}
+	if !ipv6 {
+		return nil
+	}
+	// A router ignores router advertisements unless told otherwise (2); what
+	// the host configured itself by must go on.
+	if on, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding"); err == nil && strings.TrimSpace(string(on)) == "0" {
+		accept, _ := filepath.Glob("/proc/sys/net/ipv6/conf/*/accept_ra")
+		for _, path := range accept {
+			if v, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(v)) == "1" {
+				_ = os.WriteFile(path, []byte("2"), 0)
+			}
+		}
+	}
+	if err := setSysctl("ipv6/conf/all/forwarding", "1"); err != nil {
+		return fmt.Errorf("enable IPv6 forwarding: %w", err)
+	}
+	return nil
+}
+
+// removeBridge removes a bridge with the ports that are still on their way
+// out: a container's interfaces go with its namespace, which takes the kernel
+// a moment.
+func (m *Manager) removeBridge(name string) error {
+	s, err := m.netlink()
+	if err != nil {
+		return err
+	}
+	index := m.bridgeIndex(name)
+	if index == 0 {
+		return nil
+	}
+	ports, err := s.Links(index)
+	if err != nil {
+		return fmt.Errorf("list the ports of the bridge %s: %w", name, err)
+	}
+	b := new(rtnl.Batch)
+	if ours := m.ownPorts(ports, index); ours > 0 {
+		b.DeleteGroup(portGroup(index))
+	}
+	b.DeleteLink(name)
+	results, err := s.Do(b)
+	if err != nil {
+		return err
+	}
+	if err := results[len(results)-1]; err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("delete the bridge %s: %w", name, err)
+	}
+	return nil
+}
+
+// ownPorts counts the ports in the bridge's group.
+func (m *Manager) ownPorts(ports []rtnl.Link, bridge int) (count int) {
+	for _, p := range ports {
+		if p.Group == portGroup(bridge) && strings.HasPrefix(p.Name, "cv"+m.tag) {
+			count++
+		}
+	}
+	return count
+}
+
+// portGroup is the interface group of a bridge's ports, by which the kernel
+// can delete them all at once. Nobody else's groups are that high.
+func portGroup(bridge int) uint32 { return 0xcb<<24 | uint32(bridge)&0xffffff }
+
+func randomMAC() (net.HardwareAddr, error) {
+	mac := make(net.HardwareAddr, 6)
+	if _, err := rand.Read(mac); err != nil {
+		return nil, err
+	}
+	mac[0] = mac[0]&^1 | 2 // one interface's, locally administered
+	return mac, nil
+}
+
+// addressMAC derives a MAC address from an IPv4 address, so that whoever gets
+// the address again is found by those who remember it.
+func addressMAC(a netip.Addr) net.HardwareAddr {
+	b := a.As4()
+	return append(net.HardwareAddr{0x02, 0x42}, b[:]...)
+}

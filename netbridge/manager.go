@@ -1,0 +1,90 @@
+package netbridge
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"compose/internal/filelock"
+	"compose/internal/roots"
+	"compose/netbridge/rtnl"
+)
+
+// hostLock is held while a subnet is chosen and while the firewall's tables
+// are made or removed. It is one for all roots of the host.
+const hostLock = "/run/lock/compose-netbridge.lock"
+
+// Manager makes and removes the networks of one root in the network namespace
+// of the thread that opened it. It is safe for parallel use, also by several
+// processes.
+type Manager struct {
+	roots roots.Roots
+	tag   string
+	host  *hostNS
+
+	once  sync.Once
+	route *rtnl.Socket
+	err   error
+
+	fw *firewall
+
+	mu    sync.Mutex
+	hints map[hintKey]netip.Addr
+	zones zones
+}
+
+// Open returns the manager of a root. It touches nothing.
+func Open(r roots.Roots) (*Manager, error) {
+	host, err := openHostNS()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{roots: r, tag: r.Tag(), host: host, hints: map[hintKey]netip.Addr{}, zones: zones{}}
+	m.fw = &firewall{table: "compose-" + m.tag, bridges: "cb" + m.tag, host: host}
+	return m, nil
+}
+
+// Close gives back the manager's own descriptors; networks and sandboxes live on.
+func (m *Manager) Close() {
+	m.once.Do(func() {})
+	m.route.Close()
+	m.fw.close()
+	m.host.file.Close()
+}
+
+// netlink is the manager's socket in the host's namespace.
+func (m *Manager) netlink() (*rtnl.Socket, error) {
+	m.once.Do(func() {
+		m.err = m.host.run(func() error {
+			var err error
+			m.route, err = rtnl.Open()
+			return err
+		})
+	})
+	return m.route, m.err
+}
+
+func lockHost() (*filelock.Lock, error) { return filelock.Exclusive(hostLock) }
+
+// The run directory: <run>/networks/<id>/ holds the endpoints and addresses of
+// a network that live now, <run>/sandboxes/ what each container holds.
+func (m *Manager) runNetwork(id string) string {
+	return filepath.Join(m.roots.Run, "networks", id)
+}
+
+func (m *Manager) addresses(id string) string { return filepath.Join(m.runNetwork(id), "addresses") }
+
+func (m *Manager) sandboxRecord(containerID string) string {
+	return filepath.Join(m.roots.Run, "sandboxes", containerID+".json")
+}
+
+// setSysctl writes a net.* value of the calling thread's namespace. A value
+// that is already there is not written again.
+func setSysctl(path, value string) error {
+	path = "/proc/sys/net/" + path
+	if have, err := os.ReadFile(path); err == nil && string(have) == value+"\n" {
+		return nil
+	}
+	return os.WriteFile(path, []byte(value), 0)
+}

@@ -1,0 +1,147 @@
+package netbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"compose/netbridge/rtnl"
+
+	"golang.org/x/sys/unix"
+)
+
+// Release gives back what a container holds, from records alone: for after a
+// crash. The container must be dead. It may be called for any container, any
+// number of times.
+func (m *Manager) Release(ctx context.Context, containerID string) error {
+	if containerID == "" || !filepath.IsLocal(containerID) || strings.Contains(containerID, "/") {
+		return fmt.Errorf("release the network of %q: not a container ID", containerID)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r, err := m.readSandbox(m.sandboxRecord(containerID))
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = &sandboxRecord{ContainerID: containerID}, nil
+	}
+	if err != nil {
+		// Half a record names nothing; what it held is found below.
+		r = &sandboxRecord{ContainerID: containerID}
+	}
+	err = m.withdraw(r)
+	err = errors.Join(err, m.deleteVeths(r))
+	err = errors.Join(err, m.sweep(containerID))
+	if err != nil {
+		return fmt.Errorf("release the network of %s: %w", shortID(containerID), err)
+	}
+	return m.vacate(r)
+}
+
+// deleteVeths deletes the host's ends, in case something still holds the
+// container's namespace.
+func (m *Manager) deleteVeths(r *sandboxRecord) error {
+	if len(r.Endpoints) == 0 {
+		return nil
+	}
+	s, err := m.netlink()
+	if err != nil {
+		return err
+	}
+	b := new(rtnl.Batch)
+	for _, e := range r.Endpoints {
+		b.DeleteLink(e.Veth)
+	}
+	results, err := s.Do(b)
+	for _, r := range results {
+		if r != nil && !errors.Is(r, unix.ENODEV) {
+			err = errors.Join(err, r)
+		}
+	}
+	return err
+}
+
+// sweep removes what a container left in any network: the addresses it had
+// claimed before it died without a record.
+func (m *Manager) sweep(containerID string) error {
+	networks, err := os.ReadDir(filepath.Join(m.roots.Run, "networks"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var errs []error
+	remove := func(path string) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, n := range networks {
+		remove(m.endpointPath(n.Name(), containerID))
+		claims, err := os.ReadDir(m.addresses(n.Name()))
+		if err != nil {
+			continue
+		}
+		for _, c := range claims {
+			path := filepath.Join(m.addresses(n.Name()), c.Name())
+			if holder, err := os.Readlink(path); err == nil && holder == containerID {
+				remove(path)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) readSandbox(path string) (*sandboxRecord, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(sandboxRecord)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// sandboxes reads what every container of the root holds.
+func (m *Manager) sandboxes() ([]*sandboxRecord, error) {
+	dir := filepath.Dir(m.sandboxRecord("x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var all []*sandboxRecord
+	for _, e := range entries {
+		if !isRecord(e.Name()) {
+			continue
+		}
+		if r, err := m.readSandbox(filepath.Join(dir, e.Name())); err == nil {
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
+// publications are the ports of all containers.
+func (m *Manager) publications() ([]publication, error) {
+	records, err := m.sandboxes()
+	if err != nil {
+		return nil, err
+	}
+	seen := map[publication]bool{}
+	var all []publication
+	for _, r := range records {
+		for _, p := range r.Publications {
+			key := p
+			key.Target, key.Port = p.HostIP, 0 // one host port, one entry
+			if !seen[key] {
+				seen[key] = true
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}

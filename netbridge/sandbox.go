@@ -1,0 +1,212 @@
+package netbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+
+	"compose/netbridge/dns"
+)
+
+// Sandbox is the network side of one container. The namespace lives as long as
+// the descriptor here or a process in it does; nothing is mounted anywhere.
+type Sandbox struct {
+	m   *Manager
+	cfg SandboxConfig
+
+	ns        *os.File
+	record    sandboxRecord
+	listeners []*listener
+	udp       *net.UDPConn // the resolver's
+	tcp       *net.TCPListener
+	server    *dns.Server
+
+	mu     sync.Mutex
+	files  map[string]*os.File
+	closed bool
+}
+
+// sandboxRecord is what a container holds, written before it is made:
+// <run>/sandboxes/<container id>.json. Release needs nothing else.
+type sandboxRecord struct {
+	ContainerID   string           `json:"container_id"`
+	ContainerName string           `json:"container_name,omitempty"`
+	Endpoints     []endpointHolder `json:"endpoints,omitempty"`
+	Ports         []PublishedPort  `json:"ports,omitempty"`
+	Publications  []publication    `json:"publications,omitempty"`
+}
+
+type endpointHolder struct {
+	Endpoint
+	Veth string `json:"veth"` // the host's end
+}
+
+// NetNS is the container's network namespace. It belongs to the sandbox.
+func (s *Sandbox) NetNS() *os.File { return s.ns }
+
+// Endpoints are the container's interfaces in the order of the request.
+func (s *Sandbox) Endpoints() []Endpoint {
+	all := make([]Endpoint, len(s.record.Endpoints))
+	for i, e := range s.record.Endpoints {
+		all[i] = e.Endpoint
+	}
+	return all
+}
+
+// Ports are the published ports in force.
+func (s *Sandbox) Ports() []PublishedPort { return s.record.Ports }
+
+// NewSandbox makes the network namespace of a container with everything in it:
+// interfaces, addresses, routes, published ports and the resolver, which
+// answers when NewSandbox returns. What fails half-way is taken back.
+func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &Sandbox{m: m, cfg: cfg, record: sandboxRecord{ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName}}
+	defer func() {
+		if err != nil {
+			_ = s.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	plans, err := m.plan(ctx, cfg, &s.record)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.reserve(plans); err != nil {
+		return nil, err
+	}
+	if err := m.writeSandbox(&s.record); err != nil {
+		return nil, fmt.Errorf("record the network of %s: %w", cfg.ContainerName, err)
+	}
+	if err := s.makeNamespace(plans); err != nil {
+		return nil, fmt.Errorf("make the network of container %s: %w", cfg.ContainerName, err)
+	}
+	if err := m.publish(s.record.Publications); err != nil {
+		return nil, err
+	}
+	for i, p := range plans {
+		if err := m.announce(p.network, s.record.Endpoints[i].Endpoint, cfg); err != nil {
+			return nil, fmt.Errorf("record the endpoint of %s: %w", cfg.ContainerName, err)
+		}
+	}
+	s.serve()
+	return s, nil
+}
+
+// plan decides on every endpoint: address, MAC, names. Addresses are claimed.
+func (m *Manager) plan(ctx context.Context, cfg SandboxConfig, record *sandboxRecord) ([]*endpointPlan, error) {
+	var plans []*endpointPlan
+	for i, want := range cfg.Endpoints {
+		p, err := m.planEndpoint(ctx, cfg.ContainerID, i, want)
+		if p != nil {
+			record.Endpoints = append(record.Endpoints, endpointHolder{Endpoint: p.endpoint, Veth: p.veth})
+		}
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+func (m *Manager) writeSandbox(r *sandboxRecord) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return writeLive(m.sandboxRecord(r.ContainerID), data)
+}
+
+// announce lets the resolvers of every container on the network see an endpoint.
+func (m *Manager) announce(n *Network, e Endpoint, cfg SandboxConfig) error {
+	data, err := json.Marshal(endpointRecord{
+		ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName,
+		Aliases: e.Aliases, IPv4: e.IPv4, IPv6: e.IPv6,
+	})
+	if err != nil {
+		return err
+	}
+	return writeLive(m.endpointPath(n.ID, cfg.ContainerID), data)
+}
+
+// publish puts ports in force, on a table that somebody may have flushed away.
+func (m *Manager) publish(ports []publication) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	err := m.fw.publish(ports)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	lock, err := lockHost()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return m.rebuildFirewall() // the record is written: our ports are among them
+}
+
+// Close gives back everything the sandbox holds. It may be called again, and
+// does all it can where a step fails.
+func (s *Sandbox) Close(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	err := s.m.withdraw(&s.record)
+	s.server.Close()
+	for _, l := range s.listeners {
+		l.close()
+	}
+	for _, f := range s.files {
+		f.Close()
+	}
+	if s.udp != nil {
+		s.udp.Close()
+	}
+	if s.tcp != nil {
+		s.tcp.Close()
+	}
+	if s.ns != nil {
+		s.ns.Close()
+	}
+	err = errors.Join(err, s.m.vacate(&s.record))
+	s.closed = err == nil
+	return err
+}
+
+// withdraw takes a container out of name resolution and its ports out of force.
+func (m *Manager) withdraw(r *sandboxRecord) error {
+	var errs []error
+	for _, e := range r.Endpoints {
+		if err := os.Remove(m.endpointPath(e.NetworkID, r.ContainerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, m.fw.unpublish(r.Publications))...)
+}
+
+// vacate gives a container's addresses back and then forgets the container.
+func (m *Manager) vacate(r *sandboxRecord) error {
+	var errs []error
+	for _, e := range r.Endpoints {
+		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
+			errs = append(errs, m.yield(e.NetworkID, r.ContainerID, a))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(m.sandboxRecord(r.ContainerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

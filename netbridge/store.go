@@ -1,0 +1,82 @@
+package netbridge
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+
+	"compose/internal/statefile"
+)
+
+const recordVersion = 1
+
+var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+
+func (m *Manager) recordPath(name string) string {
+	return filepath.Join(m.roots.Networks(), name+".json")
+}
+
+// Network returns the record of a network, or an error that matches ErrNotFound.
+func (m *Manager) Network(name string) (*Network, error) {
+	if !networkName.MatchString(name) {
+		return nil, fmt.Errorf("network %q: %w", name, ErrNotFound)
+	}
+	n := new(Network)
+	err := statefile.ReadJSON(m.recordPath(name), n)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("network %s: %w", name, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n.Version > recordVersion {
+		return nil, fmt.Errorf("network %s was made by a newer version (record format %d); use that version", name, n.Version)
+	}
+	return n, nil
+}
+
+// Networks lists the networks on record by name.
+func (m *Manager) Networks() ([]*Network, error) {
+	entries, err := os.ReadDir(m.roots.Networks())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var all []*Network
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || strings.HasPrefix(name, ".") {
+			continue
+		}
+		n, err := m.Network(name)
+		if errors.Is(err, ErrNotFound) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+	return all, nil
+}
+
+// writeLive replaces a file that matters only as long as the machine is up: in
+// one step for readers, but without waiting for the disk.
+func writeLive(path string, data []byte) error {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	err := os.WriteFile(tmp, data, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = os.WriteFile(tmp, data, 0o600)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
