@@ -1,0 +1,269 @@
+// Package cgroup makes, limits, freezes, weighs and removes the control groups
+// of containers, on cgroup v1, v2 and the hybrid of both.
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// hierarchies are the cgroup file systems of this host.
+type hierarchies struct {
+	v1      map[string]string // controller -> mount point; co-mounted ones share it
+	unified string            // mount point of the v2 hierarchy, or ""
+}
+
+// pure says that there is v2 and nothing else.
+func (h *hierarchies) pure() bool { return len(h.v1) == 0 && h.unified != "" }
+
+var host = sync.OnceValues(func() (*hierarchies, error) {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	h := &hierarchies{v1: map[string]string{}}
+	for line := range strings.Lines(string(data)) {
+		before, after, ok := strings.Cut(line, " - ")
+		if !ok {
+			continue
+		}
+		fields, tail := strings.Fields(before), strings.Fields(after)
+		if len(fields) < 5 || len(tail) < 3 || fields[3] != "/" {
+			continue
+		}
+		switch tail[0] {
+		case "cgroup2":
+			if h.unified == "" {
+				h.unified = fields[4]
+			}
+		case "cgroup":
+			for _, o := range strings.Split(tail[2], ",") {
+				if slices.Contains(controllers, o) && h.v1[o] == "" {
+					h.v1[o] = fields[4]
+				}
+			}
+		}
+	}
+	if len(h.v1) == 0 && h.unified == "" {
+		return nil, errors.New("no cgroup file system is mounted below /sys/fs/cgroup")
+	}
+	return h, nil
+})
+
+// controllers are the v1 controllers that a container gets a group in.
+var controllers = []string{"blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"}
+
+// Version is 2 on a host with the v2 hierarchy alone, and 1 otherwise.
+func Version() int {
+	if h, err := host(); err == nil && h.pure() {
+		return 2
+	}
+	return 1
+}
+
+// dirs are the directories of one group, one for each hierarchy, without
+// doubles.
+func (h *hierarchies) dirs(path string) []string {
+	var list []string
+	for _, c := range controllers {
+		if top, ok := h.v1[c]; ok {
+			if d := filepath.Join(top, path); !slices.Contains(list, d) {
+				list = append(list, d)
+			}
+		}
+	}
+	if h.unified != "" {
+		list = append(list, filepath.Join(h.unified, path))
+	}
+	return list
+}
+
+// dir is the group's directory in the hierarchy of one controller, or "".
+func (h *hierarchies) dir(controller, path string) string {
+	if top, ok := h.v1[controller]; ok {
+		return filepath.Join(top, path)
+	}
+	if h.pure() {
+		return filepath.Join(h.unified, path)
+	}
+	return ""
+}
+
+// Check refuses a path that would lead out of the hierarchies.
+func Check(path string) error {
+	clean := filepath.Clean("/" + path)
+	if path == "" || clean == "/" || strings.ContainsAny(path, "\x00\n") || slices.Contains(strings.Split(path, "/"), "..") {
+		return fmt.Errorf("cgroup path %q is not one below the top of the hierarchies", path)
+	}
+	return nil
+}
+
+// Create makes the group in every hierarchy. It may exist already.
+func Create(path string) error {
+	h, err := host()
+	if err != nil {
+		return err
+	}
+	if err := Check(path); err != nil {
+		return err
+	}
+	for _, d := range h.dirs(path) {
+		if err := h.mkdir(d); err != nil {
+			return fmt.Errorf("make the cgroup %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+func (h *hierarchies) mkdir(dir string) error {
+	err := unix.Mkdir(dir, 0o755)
+	if err == unix.ENOENT {
+		if err = h.mkdir(filepath.Dir(dir)); err == nil {
+			err = unix.Mkdir(dir, 0o755)
+		}
+	}
+	if err == unix.EEXIST {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if h.v1["cpuset"] != "" && strings.HasPrefix(dir, h.v1["cpuset"]+"/") {
+		// A v1 cpuset is born empty and takes no process until it has both.
+		return inherit(dir, "cpuset.cpus", "cpuset.mems")
+	}
+	if h.pure() {
+		return h.delegate(filepath.Dir(dir))
+	}
+	return nil
+}
+
+// delegate switches the controllers on for the children of dir. A controller
+// that cannot be is missed only when a limit of it is asked for.
+func (h *hierarchies) delegate(dir string) error {
+	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	enabled, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return err
+	}
+	have := strings.Fields(string(enabled))
+	for _, c := range strings.Fields(string(available)) {
+		if !slices.Contains(have, c) {
+			_ = write(dir, "cgroup.subtree_control", "+"+c)
+		}
+	}
+	return nil
+}
+
+func inherit(dir string, files ...string) error {
+	for _, f := range files {
+		value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), f))
+		if err != nil {
+			return err
+		}
+		if err := write(dir, f, strings.TrimSpace(string(value))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(dir, file, value string) error {
+	fd, err := unix.Open(filepath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return fmt.Errorf("write %q to %s: %w", value, file, err)
+	}
+	return nil
+}
+
+// Join says how a process becomes a member of the group.
+type Join struct {
+	Tasks   []*os.File // v1: a thread writes "0" to each to move itself
+	Unified *os.File   // v2: the directory for CLONE_INTO_CGROUP, or nil
+}
+
+// Open prepares to join the group. The single-thread way into v1 (the tasks
+// file) spares the kernel's lock over all processes' threads, and with it the
+// wait for an RCU grace period that it may cost.
+func Open(path string) (*Join, error) {
+	h, err := host()
+	if err != nil {
+		return nil, err
+	}
+	j := &Join{}
+	for _, d := range h.dirs(path) {
+		if h.unified != "" && strings.HasPrefix(d, h.unified+"/") {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(d, "tasks"), os.O_WRONLY, 0)
+		if err != nil {
+			j.Close()
+			return nil, fmt.Errorf("join the cgroup: %w", err)
+		}
+		j.Tasks = append(j.Tasks, f)
+	}
+	if h.unified != "" {
+		if j.Unified, err = os.Open(filepath.Join(h.unified, path)); err != nil {
+			j.Close()
+			return nil, fmt.Errorf("join the cgroup: %w", err)
+		}
+	}
+	return j, nil
+}
+
+// Close closes the files.
+func (j *Join) Close() {
+	for _, f := range j.Tasks {
+		f.Close()
+	}
+	if j.Unified != nil {
+		j.Unified.Close()
+	}
+}
+
+// Mount is a v1 hierarchy as a container sees it below /sys/fs/cgroup.
+type Mount struct {
+	Name    string // of the directory
+	Type    string // of the file system: "cgroup" or "cgroup2"
+	Options string // for mount(2): the controllers
+}
+
+// Mounts lists the hierarchies of a v1 or hybrid host.
+func Mounts() []Mount {
+	h, err := host()
+	if err != nil {
+		return nil
+	}
+	var list []Mount
+	seen := map[string]int{}
+	for _, c := range controllers {
+		top, ok := h.v1[c]
+		if !ok {
+			continue
+		}
+		if i, ok := seen[top]; ok {
+			list[i].Options += "," + c
+			continue
+		}
+		seen[top] = len(list)
+		list = append(list, Mount{Name: filepath.Base(top), Type: "cgroup", Options: c})
+	}
+	if h.unified != "" {
+		list = append(list, Mount{Name: "unified", Type: "cgroup2"})
+	}
+	return list
+}

@@ -1,0 +1,232 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// mountFlag is what an option of fstab's language means to mount(2).
+type mountFlag struct {
+	set   uintptr
+	clear bool
+}
+
+var mountFlags = map[string]mountFlag{
+	"ro": {unix.MS_RDONLY, false}, "rw": {unix.MS_RDONLY, true},
+	"nosuid": {unix.MS_NOSUID, false}, "suid": {unix.MS_NOSUID, true},
+	"nodev": {unix.MS_NODEV, false}, "dev": {unix.MS_NODEV, true},
+	"noexec": {unix.MS_NOEXEC, false}, "exec": {unix.MS_NOEXEC, true},
+	"sync": {unix.MS_SYNCHRONOUS, false}, "async": {unix.MS_SYNCHRONOUS, true},
+	"dirsync": {unix.MS_DIRSYNC, false}, "mand": {unix.MS_MANDLOCK, false}, "nomand": {unix.MS_MANDLOCK, true},
+	"noatime": {unix.MS_NOATIME, false}, "atime": {unix.MS_NOATIME, true},
+	"nodiratime": {unix.MS_NODIRATIME, false}, "diratime": {unix.MS_NODIRATIME, true},
+	"relatime": {unix.MS_RELATIME, false}, "norelatime": {unix.MS_RELATIME, true},
+	"strictatime": {unix.MS_STRICTATIME, false}, "nostrictatime": {unix.MS_STRICTATIME, true},
+	"bind": {unix.MS_BIND, false}, "rbind": {unix.MS_BIND | unix.MS_REC, false},
+	"defaults": {0, false},
+}
+
+var propagations = map[string]uintptr{
+	"private": unix.MS_PRIVATE, "rprivate": unix.MS_PRIVATE | unix.MS_REC,
+	"shared": unix.MS_SHARED, "rshared": unix.MS_SHARED | unix.MS_REC,
+	"slave": unix.MS_SLAVE, "rslave": unix.MS_SLAVE | unix.MS_REC,
+	"unbindable": unix.MS_UNBINDABLE, "runbindable": unix.MS_UNBINDABLE | unix.MS_REC,
+}
+
+type mountOptions struct {
+	flags       uintptr
+	propagation uintptr
+	recursiveRO bool   // "rro"
+	data        string // for the file system
+}
+
+func parseOptions(options []string) mountOptions {
+	var m mountOptions
+	var data []string
+	for _, o := range options {
+		if f, ok := mountFlags[o]; ok {
+			if f.clear {
+				m.flags &^= f.set
+			} else {
+				m.flags |= f.set
+			}
+		} else if p, ok := propagations[o]; ok {
+			m.propagation = p
+		} else if o == "rro" {
+			m.flags |= unix.MS_RDONLY
+			m.recursiveRO = true
+		} else {
+			data = append(data, o)
+		}
+	}
+	m.data = strings.Join(data, ",")
+	return m
+}
+
+// mountOne mounts one entry of the Spec below root, an open directory.
+func mountOne(root int, m specs.Mount) error {
+	o := parseOptions(m.Options)
+	if o.flags&unix.MS_BIND != 0 || m.Type == "bind" {
+		return mountBind(root, m, o)
+	}
+	target, err := mkdirAllInRoot(root, m.Destination)
+	if err != nil {
+		return fmt.Errorf("make the mount point %s: %w", m.Destination, err)
+	}
+	defer unix.Close(target)
+	source := m.Source
+	if source == "" {
+		source = m.Type
+	}
+	if err := unix.Mount(source, fdPath(target), m.Type, o.flags, o.data); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", m.Type, m.Destination, err)
+	}
+	return propagate(root, m.Destination, o.propagation)
+}
+
+func mountBind(root int, m specs.Mount, o mountOptions) error {
+	source, err := unix.Open(m.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("bind source path does not exist: %s", m.Source)
+		}
+		return fmt.Errorf("open the bind source %s: %w", m.Source, err)
+	}
+	defer unix.Close(source)
+	var st unix.Stat_t
+	if err := unix.Fstat(source, &st); err != nil {
+		return err
+	}
+	make := mkfileInRoot
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		make = mkdirAllInRoot
+	}
+	target, err := make(root, m.Destination)
+	if err != nil {
+		return fmt.Errorf("make the mount point %s: %w", m.Destination, err)
+	}
+	defer unix.Close(target)
+	if err := unix.Mount(fdPath(source), fdPath(target), "", unix.MS_BIND|o.flags&unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", m.Source, m.Destination, err)
+	}
+	if err := propagate(root, m.Destination, o.propagation); err != nil {
+		return err
+	}
+	extra := o.flags &^ (unix.MS_BIND | unix.MS_REC)
+	if extra == 0 {
+		return nil
+	}
+	// The descriptor from before the mount is the place below it; open what is on top.
+	top, err := openInRoot(root, m.Destination, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	if o.recursiveRO {
+		err := unix.MountSetattr(top, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+		if err != nil {
+			return fmt.Errorf("make %s read-only with what is mounted below it: %w", m.Destination, err)
+		}
+	}
+	return remountBind(top, fdPath(top), extra)
+}
+
+// remountBind sets flags on the mount that fd is the top of and that the path
+// at leads to, keeping those that the file system beneath has.
+func remountBind(fd int, at string, flags uintptr) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		st int64
+		ms uintptr
+	}{
+		{unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV}, {unix.ST_NOEXEC, unix.MS_NOEXEC},
+		{unix.ST_RDONLY, unix.MS_RDONLY}, {unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_RELATIME, unix.MS_RELATIME},
+	} {
+		if int64(st.Flags)&f.st != 0 {
+			flags |= f.ms
+		}
+	}
+	if err := unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|flags, ""); err != nil {
+		return fmt.Errorf("set the mount's flags: %w", err)
+	}
+	return nil
+}
+
+func propagate(root int, name string, how uintptr) error {
+	if how == 0 {
+		return nil
+	}
+	top, err := openInRoot(root, name, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	return unix.Mount("", fdPath(top), "", how, "")
+}
+
+// mountAll mounts the Spec's mounts below root, but for those that only the
+// container's first process can make; these it returns.
+func mountAll(root int, list []specs.Mount) (late []specs.Mount, err error) {
+	for _, m := range list {
+		if err := checkMount(m); err != nil {
+			return nil, err
+		}
+		switch m.Type {
+		case "proc", "cgroup", "cgroup2":
+			if err := realDirectory(root, m.Destination); err != nil {
+				return nil, err
+			}
+			late = append(late, m)
+			continue
+		case "sysfs":
+			if err := realDirectory(root, m.Destination); err != nil {
+				return nil, err
+			}
+		}
+		if err := mountOne(root, m); err != nil {
+			return nil, err
+		}
+	}
+	return late, nil
+}
+
+// realDirectory makes sure that name is a directory reached through no link:
+// what the image has put there cannot redirect a file system that we trust.
+func realDirectory(root int, name string) error {
+	fd, err := mkdirAllInRoot(root, name)
+	if err == nil {
+		unix.Close(fd)
+		fd, err = openInRoot(root, name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	}
+	if err != nil {
+		return fmt.Errorf("make the mount point %s: %w", name, err)
+	}
+	return unix.Close(fd)
+}
+
+// checkMount refuses what no mount(2) could be meant by.
+func checkMount(m specs.Mount) error {
+	if !path.IsAbs(m.Destination) {
+		return fmt.Errorf("mount destination %q is no absolute path", m.Destination)
+	}
+	for _, s := range append([]string{m.Destination, m.Source, m.Type}, m.Options...) {
+		if strings.IndexByte(s, 0) >= 0 {
+			return fmt.Errorf("mount of %q: a NUL byte in %q", m.Destination, s)
+		}
+	}
+	return nil
+}
+
+// isMissing says that a path is not there at all.
+func isMissing(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+}

@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mount mounts the root file system in the calling thread's mount namespace,
+// over a directory of its own, and returns that directory's path.
+func (r RootFS) mount() (string, error) {
+	if r.Path != "" {
+		if err := unix.Mount(r.Path, r.Path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return "", fmt.Errorf("mount the root directory %s: %w", r.Path, err)
+		}
+		return r.Path, nil
+	}
+	if len(r.Lowers) == 0 {
+		return "", errors.New("the container has no root file system: neither layers nor a directory")
+	}
+	if r.Upper == "" && len(r.Lowers) == 1 {
+		// overlayfs wants two layers or one that can be written
+		return r.Lowers[0], bindReadOnly(r.Lowers[0])
+	}
+	dir, lowers := commonDir(r.Lowers)
+	options := "lowerdir=" + strings.Join(lowers, ":")
+	at := r.Lowers[0]
+	if r.Upper != "" {
+		options += ",upperdir=" + escapeOption(r.Upper) + ",workdir=" + escapeOption(r.Work)
+		at = r.Upper
+	}
+	if len(options) >= os.Getpagesize() {
+		return "", fmt.Errorf("the image has %d layers, more than one overlay mount can name", len(r.Lowers))
+	}
+	if dir != "" {
+		// One page has to hold all options: short relative names let it hold
+		// far more layers. The working directory is this thread's own.
+		if err := unix.Chdir(dir); err != nil {
+			return "", fmt.Errorf("enter the layer directory: %w", err)
+		}
+	}
+	if err := unix.Mount("overlay", at, "overlay", 0, options); err != nil {
+		return "", fmt.Errorf("mount the overlay of %d layers: %w", len(r.Lowers), err)
+	}
+	return at, nil
+}
+
+func bindReadOnly(dir string) error {
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the layer: %w", err)
+	}
+	return unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+}
+
+// commonDir splits the paths into the directory above all of them and the
+// names below it, escaped for an option. It returns "" where they share none.
+func commonDir(paths []string) (dir string, names []string) {
+	dir = filepath.Dir(paths[0])
+	for dir != "/" {
+		shared := true
+		for _, p := range paths {
+			shared = shared && strings.HasPrefix(p, dir+"/")
+		}
+		if shared {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	if dir == "/" {
+		dir = ""
+	}
+	for _, p := range paths {
+		if dir != "" {
+			p = p[len(dir)+1:]
+		}
+		names = append(names, escapeOption(p))
+	}
+	return dir, names
+}
+
+func escapeOption(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(s)
+}
+
+// pivot makes dir, a mount point, the root of the calling thread and drops the
+// old root with everything mounted on it.
+func pivot(dir string) error {
+	if err := unix.Chdir(dir); err != nil {
+		return fmt.Errorf("enter the root file system: %w", err)
+	}
+	// The new root stacks on the old one at ".", and the old one is then the
+	// one that "." finds when it is unmounted (pivot_root(2), NOTES).
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("pivot_root: %w", err)
+	}
+	if err := unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("cut the old root off: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("drop the old root: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// InMountNS mounts root in a mount namespace that only fn sees and calls fn
+// with a descriptor of its top directory. It is for work on an image's files
+// outside a container: the mount is gone when fn returns, come what may. fn
+// runs on a thread whose working directory is its own, and must not hand work
+// to other goroutines that depends on the mount being visible by path.
+func InMountNS(root RootFS, fn func(root *os.File) error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("make the mounts private: %w", err)
+		}
+		dir, err := root.mount()
+		if err != nil {
+			return err
+		}
+		f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return fn(f)
+	})
+}

@@ -1,0 +1,385 @@
+package runtime
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// busyboxLower makes one layer with Debian's static busybox.
+func busyboxLower(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "layer")
+	for _, d := range []string{"bin", "etc", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("the tests need Debian's busybox-static: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bin/busybox"), program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	applets, err := exec.Command("/bin/busybox", "--list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range strings.Fields(string(applets)) {
+		_ = os.Symlink("busybox", filepath.Join(dir, "bin", a))
+	}
+	for name, text := range map[string]string{
+		"passwd": "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:web:/srv:/bin/sh\n",
+		"group":  "root:x:0:\nweb:x:1001:\nstaff:x:50:web,root\nother:x:60:\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// newConfig is a container over a busybox layer that runs args.
+func newConfig(t testing.TB, args ...string) Config {
+	t.Helper()
+	var id [8]byte
+	_, _ = rand.Read(id[:])
+	name := hex.EncodeToString(id[:])
+	spec := DefaultSpec()
+	spec.Process.Args = args
+	profile, err := DefaultSeccomp(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Linux.Seccomp = profile
+	base := t.TempDir()
+	cfg := Config{
+		ID: name, Spec: spec, CgroupPath: "compose-test-" + name,
+		RootFS: RootFS{Lowers: []string{busyboxLower(t)}, Upper: filepath.Join(base, "upper"), Work: filepath.Join(base, "work")},
+	}
+	for _, d := range []string{cfg.RootFS.Upper, cfg.RootFS.Work} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := DeleteCgroup(cfg.CgroupPath); err != nil {
+			t.Error(err)
+		}
+	})
+	return cfg
+}
+
+// output runs the container to its end and returns what it printed and how it ended.
+func output(t testing.TB, cfg Config) (string, unix.WaitStatus) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cfg.Stdout, cfg.Stderr = w, w
+	c, err := Create(cfg)
+	if err != nil {
+		w.Close()
+		t.Fatal(err)
+	}
+	defer c.PIDFD.Close()
+	err = c.Start()
+	w.Close()
+	if err != nil {
+		_, _ = Reap(c.PID)
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(r)
+	status, err := Reap(c.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), status
+}
+
+func sh(t testing.TB, script string) Config { return newConfig(t, "sh", "-c", script) }
+
+func TestRunsToItsEnd(t *testing.T) {
+	text, status := output(t, sh(t, "echo hello; exit 3"))
+	if text != "hello\n" || status.ExitStatus() != 3 {
+		t.Errorf("printed %q and ended with %d", text, status.ExitStatus())
+	}
+}
+
+func TestSeesItsOwnNamespaces(t *testing.T) {
+	cfg := sh(t, "hostname; echo $$; ls /proc | grep -c '^[0-9]'; ip link | grep -c '^[0-9]'; for n in mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done")
+	cfg.Spec.Hostname = "box"
+	text, _ := output(t, cfg)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 10 || lines[0] != "box" || lines[1] != "1" || lines[3] != "1" {
+		t.Fatalf("inside:\n%s", text)
+	}
+	for _, ns := range lines[4:] {
+		kind, _, _ := strings.Cut(ns, ":")
+		own, err := os.Readlink("/proc/self/ns/" + kind)
+		if err != nil || own == ns {
+			t.Errorf("the %s namespace is the host's (%s, %v)", kind, own, err)
+		}
+	}
+}
+
+func TestLeavesNoMountOnTheHost(t *testing.T) {
+	cfg := newConfig(t, "sleep", "1000")
+	c, err := Create(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.PIDFD.Close()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(mounts, []byte(cfg.RootFS.Upper)) {
+		t.Error("the container's root shows in the host's mounts")
+	}
+	if err := Signal(c.PIDFD, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	status, err := Reap(c.PID)
+	if err != nil || status.Signal() != unix.SIGKILL {
+		t.Errorf("ended by %v (%v), want SIGKILL", status.Signal(), err)
+	}
+}
+
+func TestNoDescriptorLeaks(t *testing.T) {
+	extra, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer extra.Close()
+	if _, err := unix.FcntlInt(extra.Fd(), unix.F_SETFD, 0); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := output(t, newConfig(t, "ls", "/proc/self/fd"))
+	if got := strings.Fields(text); fmt.Sprint(got) != "[0 1 2 3]" { // 3 is ls reading the directory
+		t.Errorf("descriptors inside: %v", got)
+	}
+}
+
+func TestWorkingDirectoryCannotBeADescriptor(t *testing.T) {
+	for fd := 3; fd < 80; fd++ {
+		cfg := newConfig(t, "true")
+		cfg.Spec.Process.Cwd = fmt.Sprintf("/proc/self/fd/%d", fd)
+		c, err := Create(cfg)
+		if err == nil {
+			err = c.Start()
+			if err == nil {
+				t.Errorf("descriptor %d was a working directory", fd)
+			}
+			_, _ = Reap(c.PID)
+			c.PIDFD.Close()
+		}
+		if fd == 8 {
+			fd = 62 // on to where the preparation's own copies stand
+		}
+	}
+}
+
+func TestProgramThatCannotRun(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		msg  string
+	}{
+		{[]string{"nope"}, 127, `exec: "nope": executable file not found in $PATH`},
+		{[]string{"/no/such"}, 127, `exec: "/no/such": stat /no/such: no such file or directory`},
+		{[]string{"/etc/passwd"}, 126, `exec: "/etc/passwd": permission denied`},
+		{[]string{"/etc"}, 126, `exec: "/etc": permission denied`},
+	} {
+		made, err := Create(newConfig(t, c.args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = made.Start()
+		var exec *ExecError
+		if !errors.As(err, &exec) || exec.Code != c.code || exec.Msg != c.msg {
+			t.Errorf("%v: %v, want %d %s", c.args, err, c.code, c.msg)
+		}
+		_, _ = Reap(made.PID)
+		made.PIDFD.Close()
+	}
+}
+
+func TestUsers(t *testing.T) {
+	for user, want := range map[string]string{
+		"":         "uid=0(root) gid=0(root) groups=0(root),50(staff)",
+		"web":      "uid=1000(web) gid=1001(web) groups=50(staff),1001(web)",
+		"1000":     "uid=1000(web) gid=1001(web) groups=50(staff),1001(web)",
+		"4321":     "uid=4321 gid=0(root) groups=0(root)",
+		"web:root": "uid=1000(web) gid=0(root) groups=0(root)",
+		"7:60":     "uid=7 gid=60(other) groups=60(other)",
+	} {
+		cfg := newConfig(t, "id")
+		cfg.Spec.Process.User.Username = user
+		text, _ := output(t, cfg)
+		if strings.TrimSpace(text) != want {
+			t.Errorf("user %q: %swant %s", user, text, want)
+		}
+	}
+	cfg := newConfig(t, "id")
+	cfg.Spec.Process.User.Username = "nobody-knows"
+	if _, err := Create(cfg); err == nil || !strings.Contains(err.Error(), "unable to find user nobody-knows") {
+		t.Errorf("unknown user: %v", err)
+	}
+}
+
+func TestConfinement(t *testing.T) {
+	text, _ := output(t, sh(t, `
+grep -E '^(CapEff|CapBnd|Seccomp|NoNewPrivs):' /proc/self/status
+wc -c < /proc/kcore; ls /sys/firmware | wc -l
+echo x 2>/dev/null > /proc/sys/kernel/hostname || echo read-only sysctl
+touch /sys/x 2>/dev/null || echo read-only sys
+touch /sys/fs/cgroup/x 2>/dev/null || echo read-only cgroup
+mknod /tmp/kmsg c 1 11 && (head -c1 /tmp/kmsg 2>/dev/null || echo device refused)
+unshare -U true 2>/dev/null || echo userns refused
+mount -t tmpfs x /tmp 2>/dev/null || echo mount refused
+ls /dev | tr '\n' ' '; cat /proc/self/cgroup | head -1
+`))
+	for _, want := range []string{
+		"CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "Seccomp:\t2", "NoNewPrivs:\t0",
+		"read-only sysctl", "read-only sys", "read-only cgroup", "device refused", "userns refused", "mount refused",
+		"core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("inside does not show %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestExec(t *testing.T) {
+	cfg := newConfig(t, "sleep", "1000")
+	c, err := Create(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.PIDFD.Close()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = Signal(c.PIDFD, unix.SIGKILL)
+		_, _ = Reap(c.PID)
+	}()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := *cfg.Spec.Process
+	p.Args = []string{"sh", "-c", "readlink /proc/1/ns/mnt; readlink /proc/self/ns/mnt; cat /proc/1/cgroup /proc/self/cgroup; grep CapEff /proc/self/status; id -u"}
+	p.User.Username = "web"
+	process, err := Exec(ExecTarget{PID: c.PID, PIDFD: c.PIDFD, CgroupPath: cfg.CgroupPath}, &p, cfg.Spec.Linux.Seccomp, nil, [3]*os.File{nil, w, w})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.PIDFD.Close()
+	text, _ := io.ReadAll(r)
+	if _, err := Reap(process.PID); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if lines[0] != lines[1] || lines[len(lines)-1] != "1000" || !strings.Contains(string(text), "CapEff:\t0000000000000000") {
+		t.Errorf("inside:\n%s", text)
+	}
+	half := (len(lines) - 4) / 2
+	if fmt.Sprint(lines[2:2+half]) != fmt.Sprint(lines[2+half:2+2*half]) {
+		t.Errorf("the cgroups differ:\n%s", text)
+	}
+	p.Args = []string{"nope"}
+	_, err = Exec(ExecTarget{PID: c.PID}, &p, nil, nil, [3]*os.File{})
+	var exec *ExecError
+	if !errors.As(err, &exec) || exec.Code != 127 {
+		t.Errorf("a command that is not there: %v", err)
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	cfg := sh(t, "tty; stty size; ls -l /dev/console | cut -c1; cat")
+	cfg.Spec.Process.Terminal = true
+	c, err := Create(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.PIDFD.Close()
+	if err := Resize(c.Console, 33, 111); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Console.Close()
+	if _, err := c.Console.Write([]byte("typed\n\x04")); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(c.Console) // EIO at the end of the last process
+	if _, err := Reap(c.PID); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"/dev/pts/0\r\n", "33 111\r\n", "c\r\n", "typed\r\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the terminal does not show %q: %q", want, text)
+		}
+	}
+}
+
+func TestPauseAndKill(t *testing.T) {
+	cfg := newConfig(t, "sleep", "1000")
+	c, err := Create(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.PIDFD.Close()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Pause(cfg.CgroupPath); err != nil {
+		t.Error(err)
+	}
+	if err := Resume(cfg.CgroupPath); err != nil {
+		t.Error(err)
+	}
+	pids, err := Pids(cfg.CgroupPath)
+	if err != nil || len(pids) != 1 || pids[0] != c.PID {
+		t.Errorf("processes: %v, %v; want %d", pids, err, c.PID)
+	}
+	if err := KillAll(cfg.CgroupPath); err != nil {
+		t.Error(err)
+	}
+	if status, err := Reap(c.PID); err != nil || status.Signal() != unix.SIGKILL {
+		t.Errorf("ended by %v (%v), want SIGKILL", status.Signal(), err)
+	}
+}
+
+func BenchmarkRunTrue(b *testing.B) {
+	cfg := newConfig(b, "true")
+	for b.Loop() {
+		if _, status := output(b, cfg); status.ExitStatus() != 0 {
+			b.Fatal(status)
+		}
+		if err := DeleteCgroup(cfg.CgroupPath); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+// Package runtime carries out an OCI runtime-spec Spec on this host:
+// namespaces, mounts, cgroups v1 and v2, capabilities, seccomp, resource
+// limits and terminals. It keeps no state of its own; whoever calls it does.
+//
+// A container is made by a thread, not by a re-executed program. The thread
+// enters fresh namespaces, mounts the container's file tree there and pivots
+// into it, all in ordinary Go. Then it forks, and the child, which is the
+// container's PID 1, runs a short list of prepared system calls (see program)
+// that ends in execve. The thread ends with the goroutine that was locked to
+// it and takes its namespaces along, so a failure at any point leaves nothing.
+package runtime
+
+import (
+	"fmt"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// RootFS is a container's root file system: an overlay of layers, or one directory.
+type RootFS struct {
+	Lowers []string // absolute directories, top layer first
+	Upper  string   // what the container writes; empty with Work: read-only
+	Work   string   // overlayfs' own, on the file system of Upper
+	Path   string   // instead of all these: a plain directory
+}
+
+// Config says what Create shall make.
+type Config struct {
+	ID     string
+	Spec   *specs.Spec // its Root.Path serves where RootFS is zero
+	RootFS RootFS
+
+	// NetNS is the network namespace to enter. Nil leaves it to the Spec: the
+	// host's if it lists none, a new one if it lists one without a path.
+	NetNS *os.File
+
+	// Groups are supplementary groups by name or number, resolved in the container.
+	Groups []string
+
+	// CgroupPath is relative to the top of the hierarchies, such as
+	// "compose-1a2b3c/<id>". Create makes it and DeleteCgroup removes it.
+	CgroupPath string
+
+	// The standard streams; nil is /dev/null. With Spec.Process.Terminal all
+	// three are the terminal and these are not used.
+	Stdin, Stdout, Stderr *os.File
+
+	// Init runs a reaper as PID 1 and the process as its child.
+	Init bool
+}
+
+// Container is a container that Create has made. Its process is a child of
+// the calling process, which has to wait4 for it.
+type Container struct {
+	PID        int
+	PIDFD      *os.File
+	StartTicks uint64   // field 22 of /proc/<pid>/stat
+	Console    *os.File // the terminal's master side, where Spec.Process.Terminal
+
+	release *release
+}
+
+// Process is a process that Exec has started inside a container. It is a
+// child of the calling process.
+type Process struct {
+	PID     int
+	PIDFD   *os.File
+	Console *os.File
+}
+
+// ExecTarget names a running container for Exec.
+type ExecTarget struct {
+	PID        int      // its first process
+	PIDFD      *os.File // of that process; nil: opened from PID
+	CgroupPath string
+}
+
+// Exit codes that Docker reports for a process that never ran.
+const (
+	CodeFailed        = 125 // the engine could not make the container
+	CodeNotExecutable = 126
+	CodeNotFound      = 127
+)
+
+// ExecError says why the container's program could not be run.
+type ExecError struct {
+	Code int    // CodeNotExecutable or CodeNotFound
+	Msg  string // in Docker's words: exec: "nope": executable file not found in $PATH
+	Err  error  // the errno
+}
+
+func (e *ExecError) Error() string { return e.Msg }
+func (e *ExecError) Unwrap() error { return e.Err }
+
+// stepError names the system call of the container's side that failed.
+type stepError struct {
+	step string
+	err  error
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.err) }
+func (e *stepError) Unwrap() error { return e.err }
