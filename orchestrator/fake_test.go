@@ -52,6 +52,8 @@ type fakeHost struct {
 	onWait     func(c *engine.Container, s *engine.State)
 	running    int // operations under way, and the most there were
 	most       int
+	events     []chan LifeEvent
+	supervised bool
 }
 
 func newFakeHost() *fakeHost {
@@ -229,7 +231,12 @@ func (h *fakeHost) Supervisor(context.Context, string) (Supervisor, error) {
 	return (*fakeSupervisor)(h), nil
 }
 
-func (h *fakeHost) RunningSupervisor(context.Context, string) (Supervisor, error) { return nil, nil }
+func (h *fakeHost) RunningSupervisor(context.Context, string) (Supervisor, error) {
+	if h.supervised {
+		return (*fakeSupervisor)(h), nil
+	}
+	return nil, nil
+}
 
 func (h *fakeHost) RemoveContainer(_ context.Context, id string, _ bool) error {
 	defer h.lock()()
@@ -257,6 +264,10 @@ func (s *fakeSupervisor) set(id, verb string, status engine.Status) error {
 	}
 	h.note("%s %s", verb, c.Spec.Name)
 	h.states[id].Status = status
+	action := map[string]string{"start": "start", "stop": "die", "kill": "die"}[verb]
+	for _, ch := range h.events {
+		ch <- LifeEvent{ID: id, Action: action}
+	}
 	if verb == "start" && h.onStart != nil {
 		return h.onStart(c, h.states[id])
 	}
@@ -362,4 +373,76 @@ func (r *rig) did() []string {
 	log := r.host.log
 	r.host.log = nil
 	return log
+}
+
+// Logs gives a line, and with Follow another when it is told to sync.
+func (h *fakeHost) Logs(ctx context.Context, id string, opts LogOptions, emit func(LogLine)) error {
+	h.mu.Lock()
+	name := h.containers[id].Spec.Name
+	h.mu.Unlock()
+	if opts.Tail != 0 {
+		emit(LogLine{Text: "old line of " + name + "\n"})
+	}
+	if !opts.Follow {
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case fn := <-opts.Sync:
+			emit(LogLine{Text: "last line of " + name + "\n"})
+			if !fn() {
+				return nil
+			}
+		}
+	}
+}
+
+func (s *fakeSupervisor) Events(context.Context) (<-chan LifeEvent, error) {
+	h := (*fakeHost)(s)
+	defer h.lock()()
+	ch := make(chan LifeEvent, 100)
+	h.events = append(h.events, ch)
+	return ch, nil
+}
+
+// ends lets a container end by itself.
+func (h *fakeHost) ends(name string, code int, status engine.Status) {
+	defer h.lock()()
+	for id, c := range h.containers {
+		if c.Spec.Name == name {
+			h.states[id].Status, h.states[id].ExitCode = status, code
+			for _, ch := range h.events {
+				ch <- LifeEvent{ID: id, Action: "die", ExitCode: code, Restarting: status == engine.Restarting}
+			}
+		}
+	}
+}
+
+// sink keeps log lines.
+type sink struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *sink) Register(...string) {}
+func (s *sink) Flush()             {}
+
+func (s *sink) Line(name, line string, _ time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, name+": "+strings.TrimSpace(line))
+}
+
+func (s *sink) Status(name, what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, name+" "+what)
+}
+
+func (s *sink) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
 }

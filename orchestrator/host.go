@@ -51,6 +51,9 @@ type Host interface {
 	// RemoveContainer takes away a container that does not run and that no
 	// supervisor knows.
 	RemoveContainer(ctx context.Context, id string, volumes bool) error
+
+	// Logs calls emit for each line that a container wrote.
+	Logs(ctx context.Context, id string, opts LogOptions, emit func(LogLine)) error
 }
 
 // Supervisor looks after the containers of one project.
@@ -65,6 +68,9 @@ type Supervisor interface {
 	// "healthy"), with the exit code of one that has ended.
 	Wait(ctx context.Context, id, condition string) (exitCode int, err error)
 	Remove(ctx context.Context, id string, force, volumes bool) error
+	// Events are what happens from now on; the channel is closed when the
+	// supervisor leaves or ctx is done.
+	Events(ctx context.Context) (<-chan LifeEvent, error)
 }
 
 // BuildOptions say how an image is built, beyond what the service says.

@@ -33,6 +33,17 @@ type Container struct {
 	OneOff  bool
 }
 
+func newContainer(c *engine.Container, state *engine.State) *Container {
+	n, _ := strconv.Atoi(c.Spec.Labels[LabelNumber])
+	return &Container{
+		Container: c,
+		State:     state,
+		Service:   c.Spec.Labels[LabelService],
+		Number:    n,
+		OneOff:    c.Spec.Labels[LabelOneOff] == "True",
+	}
+}
+
 // Name is the container's name.
 func (c *Container) Name() string { return c.Spec.Name }
 
@@ -68,14 +79,7 @@ func observeContainers(ctx context.Context, h Host, project string) ([]*Containe
 		if err != nil {
 			return nil, err
 		}
-		n, _ := strconv.Atoi(c.Spec.Labels[LabelNumber])
-		out = append(out, &Container{
-			Container: c,
-			State:     state,
-			Service:   c.Spec.Labels[LabelService],
-			Number:    n,
-			OneOff:    c.Spec.Labels[LabelOneOff] == "True",
-		})
+		out = append(out, newContainer(c, state))
 	}
 	slices.SortFunc(out, func(a, b *Container) int {
 		oneOff := func(c *Container) int {

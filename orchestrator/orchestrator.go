@@ -70,6 +70,10 @@ func (p *Plan) starts() bool {
 type UpOptions struct {
 	ReconcileOptions
 	Images ImageOptions
+
+	// beforeStart is called once everything is made and before anything is
+	// started, with the containers the project then has.
+	beforeStart func([]*Container) error
 }
 
 // Up makes the host like the file: images, networks, volumes, containers, and
@@ -107,7 +111,22 @@ func (o *Orchestrator) Up(ctx context.Context, p *types.Project, opts UpOptions)
 		return err
 	}
 	o.tellUnchanged(p, obs, plan)
-	return o.run(ctx, op, lock, images.then(plan))
+	plan = images.then(plan)
+	if opts.beforeStart == nil || o.DryRun != nil {
+		return o.run(ctx, op, lock, plan)
+	}
+	first, second := plan.split()
+	if err := o.run(ctx, op, lock, first); err != nil {
+		return err
+	}
+	all, err := observeContainers(ctx, o.Host, p.Name)
+	if err != nil {
+		return err
+	}
+	if err := opts.beforeStart(all); err != nil {
+		return err
+	}
+	return o.run(ctx, op, lock, second)
 }
 
 // ensureImages pulls and builds what the services need, and notes the IDs.

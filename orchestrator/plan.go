@@ -182,6 +182,24 @@ func (p *Plan) then(next *Plan) *Plan {
 	return out
 }
 
+// split parts what makes things from what starts containers and waits for
+// them. Nothing of the first part waits for anything of the second.
+func (p *Plan) split() (make, start *Plan) {
+	make, start = &Plan{}, &Plan{}
+	for _, s := range p.Steps {
+		switch s.Op.(type) {
+		case StartContainer, UnpauseContainer, WaitFor:
+			start.Steps = append(start.Steps, s)
+		default:
+			make.Steps = append(make.Steps, s)
+		}
+	}
+	for _, s := range start.Steps {
+		s.After = slices.DeleteFunc(slices.Clone(s.After), func(a *Step) bool { return !slices.Contains(start.Steps, a) })
+	}
+	return make, start
+}
+
 // Empty says that there is nothing to do.
 func (p *Plan) Empty() bool { return p == nil || len(p.Steps) == 0 }
 

@@ -1,0 +1,143 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"compose/engine"
+)
+
+// LogSink is where the lines of containers go.
+type LogSink interface {
+	Register(names ...string)
+	Line(name, line string, at time.Time)
+	Status(name, what string)
+	Flush()
+}
+
+// LogLine is one line that a container wrote.
+type LogLine struct {
+	Text string // with its line feed, unless it was cut off
+	Time time.Time
+}
+
+// LogOptions say which lines of a container are wanted.
+type LogOptions struct {
+	Tail         int // the last so many; negative: all
+	Since, Until time.Time
+	// Follow goes on with what is still to come until the context is done.
+	Follow bool
+	// Sync is for Follow: the reader reads what has been written by now, and
+	// then calls the function it got. One that returns false ends it.
+	Sync <-chan func() bool
+	// Idle is called when there is nothing more to read for now.
+	Idle func()
+}
+
+// sourceName is a container's name in front of its log lines.
+func sourceName(c *Container) string {
+	return strings.TrimPrefix(c.Name(), c.Label(LabelProject)+"-")
+}
+
+// Logs writes what the selected containers wrote, and with follow what they
+// write until they have ended.
+func (o *Orchestrator) Logs(ctx context.Context, sel Selection, index int, opts LogOptions, sink LogSink) error {
+	picked, err := o.pick(ctx, sel, false)
+	if err != nil {
+		return err
+	}
+	if index > 0 {
+		c, err := specified(picked, sel.Services[0], index)
+		if err != nil {
+			return err
+		}
+		picked = []*Container{c}
+	}
+	for _, c := range picked {
+		sink.Register(sourceName(c))
+	}
+	if opts.Follow {
+		return o.followLogs(ctx, sel, picked, opts, sink)
+	}
+	opts.Idle = sink.Flush
+	var g errgroup.Group
+	for _, c := range picked {
+		g.Go(func() error { return o.readLogs(ctx, c, opts, sink) })
+	}
+	return g.Wait()
+}
+
+func (o *Orchestrator) readLogs(ctx context.Context, c *Container, opts LogOptions, sink LogSink) error {
+	name := sourceName(c)
+	err := o.Host.Logs(ctx, c.ID, opts, func(l LogLine) { sink.Line(name, l.Text, l.Time) })
+	sink.Flush()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.Canceled) {
+		return nil // removed, or enough
+	}
+	return err
+}
+
+// followLogs follows containers that run until they have ended, and those
+// that start in the meantime.
+func (o *Orchestrator) followLogs(ctx context.Context, sel Selection, picked []*Container, opts LogOptions, sink LogSink) error {
+	w := o.newWatch(ctx, sel.Name, sink)
+	defer w.close()
+	if err := w.subscribe(); err != nil {
+		return err
+	}
+	w.concerns = func(c *Container) bool {
+		if len(sel.Services) == 0 {
+			return sel.Project == nil || hasService(sel.Project, c.Service)
+		}
+		for _, s := range sel.Services {
+			if s == c.Service {
+				return true
+			}
+		}
+		return false
+	}
+	for _, c := range picked {
+		w.follow(c, opts)
+		if !c.Running() {
+			w.ended(c.ID, "")
+		}
+	}
+	return w.run(nil)
+}
+
+// specified is a service's container with a number, or its first.
+func specified(containers []*Container, service string, index int) (*Container, error) {
+	for _, c := range containers {
+		if c.Service == service && !c.OneOff && (index == 0 || c.Number == index) {
+			return c, nil
+		}
+	}
+	for _, c := range containers { // a one-off one, if there is no other
+		if c.Service == service && index == 0 && c.State.Status == engine.Running {
+			return c, nil
+		}
+	}
+	if index > 0 {
+		return nil, &NotRunningError{Service: service, Index: index}
+	}
+	return nil, &NotRunningError{Service: service}
+}
+
+// NotRunningError says that a service has no container that runs.
+type NotRunningError struct {
+	Service string
+	Index   int // of the one that was asked for; 0: any
+}
+
+func (e *NotRunningError) Error() string {
+	if e.Index > 0 {
+		return fmt.Sprintf("service %q is not running container #%d", e.Service, e.Index)
+	}
+	return fmt.Sprintf("service %q is not running", e.Service)
+}
