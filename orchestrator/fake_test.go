@@ -216,8 +216,13 @@ func (h *fakeHost) BuildImage(_ context.Context, p *types.Project, s types.Servi
 	return nil
 }
 
-func (h *fakeHost) CheckPorts(list []netbridge.PortMapping) error {
+func (h *fakeHost) CheckPorts(list []netbridge.PortMapping, except ...string) error {
 	for _, m := range list {
+		if slices.ContainsFunc(except, func(id string) bool {
+			return slices.ContainsFunc(h.states[id].Ports, func(p netbridge.PublishedPort) bool { return p.HostPort == m.HostPort })
+		}) {
+			continue
+		}
 		for _, b := range h.busy {
 			if clash(m, b) {
 				return fmt.Errorf("port %d is taken", m.HostPort)

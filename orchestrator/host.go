@@ -41,8 +41,9 @@ type Host interface {
 	PullImage(ctx context.Context, ref, platform string, progress Reporter) error
 	BuildImage(ctx context.Context, p *types.Project, s types.ServiceConfig, opts BuildOptions) error
 
-	// CheckPorts reports a port that something on the host holds.
-	CheckPorts(ports []netbridge.PortMapping) error
+	// CheckPorts reports a port that something on the host holds, other than
+	// the containers with the IDs in except.
+	CheckPorts(ports []netbridge.PortMapping, except ...string) error
 
 	// Supervisor is the project's, started if need be.
 	Supervisor(ctx context.Context, project string) (Supervisor, error)

@@ -20,21 +20,13 @@ func checkPorts(h Host, plan *Plan, obs *Observed) error {
 		byID[c.ID] = c
 	}
 	starts := map[*Instance]bool{}
-	freed := map[netip.AddrPort]map[string]bool{} // address and port -> protocols
+	var except []string // containers that will have let go of their ports
 	for _, s := range plan.Steps {
 		switch op := s.Op.(type) {
 		case StartContainer:
 			starts[op.Instance] = true
 		case StopContainer:
-			if c := byID[op.Instance.ID]; c != nil {
-				for _, p := range c.State.Ports {
-					at := netip.AddrPortFrom(p.HostIP, p.HostPort)
-					if freed[at] == nil {
-						freed[at] = map[string]bool{}
-					}
-					freed[at][p.Protocol] = true
-				}
-			}
+			except = append(except, op.Instance.ID)
 		}
 	}
 	var claims []claim
@@ -70,14 +62,12 @@ func checkPorts(h Host, plan *Plan, obs *Observed) error {
 			}
 			return fmt.Errorf("port %s is published by service %q and by service %q; change one of them", portString(c.mapping), other.service, c.service)
 		}
-		if !isFreed(c.mapping, freed) {
-			ask = append(ask, c.mapping)
-		}
+		ask = append(ask, c.mapping)
 	}
 	if len(ask) == 0 {
 		return nil
 	}
-	return h.CheckPorts(ask)
+	return h.CheckPorts(ask, except...)
 }
 
 // clash says that two mappings name one host port and nothing else: ranges
@@ -90,18 +80,6 @@ func clash(a, b netbridge.PortMapping) bool {
 }
 
 func anyAddress(ip netip.Addr) bool { return !ip.IsValid() || ip.IsUnspecified() }
-
-func isFreed(m netbridge.PortMapping, freed map[netip.AddrPort]map[string]bool) bool {
-	last := max(m.HostPort, m.HostPortEnd)
-	for port := int(m.HostPort); port <= int(last); port++ {
-		for at, protocols := range freed {
-			if int(at.Port()) == port && protocols[m.Protocol] && (anyAddress(m.HostIP) || anyAddress(at.Addr()) || at.Addr() == m.HostIP) {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 func portString(m netbridge.PortMapping) string {
 	s := fmt.Sprintf("%d/%s", m.HostPort, m.Protocol)
