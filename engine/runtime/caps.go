@@ -2,9 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -36,18 +33,19 @@ var Capabilities = sync.OnceValue(func() []string {
 	return names
 })
 
+// boundingSet is what we can hand out. It asks the kernel by prctl(2), not by
+// /proc: it may first be wanted where no /proc is mounted, and an answer of
+// "none" there would leave a container every capability that we have.
 var boundingSet = sync.OnceValue(func() uint64 {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if v, ok := strings.CutPrefix(line, "CapBnd:"); ok {
-			set, _ := strconv.ParseUint(strings.TrimSpace(v), 16, 64)
-			return set
+	var set uint64
+	for i := range 64 {
+		held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(i), 0, 0, 0)
+		if err != nil {
+			break // the first number that the kernel does not know
 		}
+		set |= uint64(held) << i
 	}
-	return 0
+	return set
 })
 
 // capSet turns names into a bit set. A capability that this host does not have
@@ -83,9 +81,10 @@ func (p *program) dropBounding(caps *specs.LinuxCapabilities) error {
 	if err != nil {
 		return err
 	}
-	for i := range capNames {
+	// All that the kernel knows, also those too new to have a name here.
+	for i := range 64 {
 		if bounding&(1<<i) == 0 && boundingSet()&(1<<i) != 0 {
-			p.add("drop "+capNames[i], must, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
+			p.add(fmt.Sprintf("drop capability %d", i), must, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
 		}
 	}
 	return nil

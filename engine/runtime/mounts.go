@@ -148,8 +148,12 @@ func remountBind(fd int, at string, flags uintptr) error {
 		st int64
 		ms uintptr
 	}{
-		{unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NODEV, unix.MS_NODEV}, {unix.ST_NOEXEC, unix.MS_NOEXEC},
-		{unix.ST_RDONLY, unix.MS_RDONLY}, {unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_RELATIME, unix.MS_RELATIME},
+		{unix.ST_NOSUID, unix.MS_NOSUID},
+		{unix.ST_NODEV, unix.MS_NODEV},
+		{unix.ST_NOEXEC, unix.MS_NOEXEC},
+		{unix.ST_RDONLY, unix.MS_RDONLY},
+		{unix.ST_NOATIME, unix.MS_NOATIME},
+		{unix.ST_RELATIME, unix.MS_RELATIME},
 	} {
 		if int64(st.Flags)&f.st != 0 {
 			flags |= f.ms

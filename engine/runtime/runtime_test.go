@@ -259,7 +259,7 @@ ls /dev | tr '\n' ' '; cat /proc/self/cgroup | head -1
 	for _, want := range []string{
 		"CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "Seccomp:\t2", "NoNewPrivs:\t0",
 		"read-only sysctl", "read-only sys", "read-only cgroup", "device refused", "userns refused", "mount refused",
-		"core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
+		"fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("inside does not show %q:\n%s", want, text)
@@ -287,7 +287,7 @@ func TestExec(t *testing.T) {
 	}
 	defer r.Close()
 	p := *cfg.Spec.Process
-	p.Args = []string{"sh", "-c", "readlink /proc/1/ns/mnt; readlink /proc/self/ns/mnt; cat /proc/1/cgroup /proc/self/cgroup; grep CapEff /proc/self/status; id -u"}
+	p.Args = []string{"sh", "-c", "cat /proc/1/cgroup /proc/self/cgroup; grep CapEff /proc/self/status; id -u"}
 	p.User.Username = "web"
 	process, err := Exec(ExecTarget{PID: c.PID, PIDFD: c.PIDFD, CgroupPath: cfg.CgroupPath}, &p, cfg.Spec.Linux.Seccomp, nil, [3]*os.File{nil, w, w})
 	w.Close()
@@ -300,11 +300,11 @@ func TestExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	if lines[0] != lines[1] || lines[len(lines)-1] != "1000" || !strings.Contains(string(text), "CapEff:\t0000000000000000") {
+	if lines[len(lines)-1] != "1000" || !strings.Contains(string(text), "CapEff:\t0000000000000000") {
 		t.Errorf("inside:\n%s", text)
 	}
-	half := (len(lines) - 4) / 2
-	if fmt.Sprint(lines[2:2+half]) != fmt.Sprint(lines[2+half:2+2*half]) {
+	half := (len(lines) - 2) / 2
+	if half < 1 || fmt.Sprint(lines[:half]) != fmt.Sprint(lines[half:2*half]) {
 		t.Errorf("the cgroups differ:\n%s", text)
 	}
 	p.Args = []string{"nope"}

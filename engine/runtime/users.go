@@ -89,6 +89,9 @@ func lookupAccount(root int, u specs.User, addGroups []string) (account, error) 
 		}
 		a.groups = append(a.groups, gid)
 	}
+	// The primary group is one of the supplementary ones, as in Docker: a file
+	// that shuts a group out stays shut to a process that changes its own.
+	a.groups = append(a.groups, a.gid)
 	slices.Sort(a.groups)
 	a.groups = slices.Compact(a.groups)
 	return a, nil

@@ -177,8 +177,12 @@ func compileArg(a specs.LinuxSeccompArg, skip uint8) ([]bpf.Instruction, error) 
 	case specs.OpMaskedEqual:
 		low2, high2 := uint32(a.ValueTwo), uint32(a.ValueTwo>>32)
 		return []bpf.Instruction{
-			loadHigh, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: high}, eq(high2&high, skip+3),
-			loadLow, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: low}, eq(low2&low, skip),
+			loadHigh,
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: high},
+			eq(high2&high, skip+3),
+			loadLow,
+			bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: low},
+			eq(low2&low, skip),
 		}, nil
 	case specs.OpGreaterEqual, specs.OpGreaterThan:
 		cond := bpf.JumpGreaterOrEqual
@@ -186,8 +190,10 @@ func compileArg(a specs.LinuxSeccompArg, skip uint8) ([]bpf.Instruction, error) 
 			cond = bpf.JumpGreaterThan
 		}
 		return []bpf.Instruction{
-			loadHigh, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: high, SkipTrue: 3},
-			eq(high, skip+2), loadLow, bpf.JumpIf{Cond: cond, Val: low, SkipFalse: skip},
+			loadHigh,
+			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: high, SkipTrue: 3},
+			eq(high, skip+2), loadLow,
+			bpf.JumpIf{Cond: cond, Val: low, SkipFalse: skip},
 		}, nil
 	case specs.OpLessEqual, specs.OpLessThan:
 		cond := bpf.JumpGreaterThan
@@ -195,8 +201,10 @@ func compileArg(a specs.LinuxSeccompArg, skip uint8) ([]bpf.Instruction, error) 
 			cond = bpf.JumpGreaterOrEqual
 		}
 		return []bpf.Instruction{
-			loadHigh, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: high, SkipTrue: skip + 3},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: high, SkipFalse: 2}, loadLow,
+			loadHigh,
+			bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: high, SkipTrue: skip + 3},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: high, SkipFalse: 2},
+			loadLow,
 			bpf.JumpIf{Cond: cond, Val: low, SkipTrue: skip},
 		}, nil
 	}
