@@ -199,15 +199,17 @@ func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan
 			return err
 		}
 	}
-	ports := new(rtnl.Batch)
+	ports, ends := new(rtnl.Batch), new(rtnl.Batch)
 	for _, p := range plans {
 		ports.UpPort(p.veth, p.bridge)
 		ports.Hairpin(p.veth)
+		ports.Settle(p.veth)
+		ends.Settle(p.endpoint.Interface)
 	}
 	if err := host.Run(ports); err != nil {
 		return fmt.Errorf("connect it to its bridges: %w", err)
 	}
-	return nil
+	return inside.Run(ends)
 }
 
 // insideBatch takes loopback up, then makes the pairs, then addresses and the

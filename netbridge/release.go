@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	"compose/netbridge/rtnl"
-
-	"golang.org/x/sys/unix"
 )
 
 // Release gives back what a container holds, from records alone: for after a
@@ -34,35 +32,13 @@ func (m *Manager) Release(ctx context.Context, containerID string) error {
 		r = &sandboxRecord{ContainerID: containerID}
 	}
 	err = m.withdraw(r)
-	err = errors.Join(err, m.deleteVeths(r))
+	// Something may still hold the container's namespace.
+	err = errors.Join(err, m.eachVeth(r, (*rtnl.Batch).DeleteLink))
 	err = errors.Join(err, m.sweep(containerID))
 	if err != nil {
 		return fmt.Errorf("release the network of %s: %w", shortID(containerID), err)
 	}
 	return m.vacate(r)
-}
-
-// deleteVeths deletes the host's ends, in case something still holds the
-// container's namespace.
-func (m *Manager) deleteVeths(r *sandboxRecord) error {
-	if len(r.Endpoints) == 0 {
-		return nil
-	}
-	s, err := m.netlink()
-	if err != nil {
-		return err
-	}
-	b := new(rtnl.Batch)
-	for _, e := range r.Endpoints {
-		b.DeleteLink(e.Veth)
-	}
-	results, err := s.Do(b)
-	for _, r := range results {
-		if r != nil && !errors.Is(r, unix.ENODEV) {
-			err = errors.Join(err, r)
-		}
-	}
-	return err
 }
 
 // sweep removes what a container left in any network: the addresses it had

@@ -12,6 +12,9 @@ import (
 	"sync"
 
 	"compose/netbridge/dns"
+	"compose/netbridge/rtnl"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sandbox is the network side of one container. The namespace lives as long as
@@ -183,7 +186,10 @@ func (s *Sandbox) Close(context.Context) error {
 	return err
 }
 
-// withdraw takes a container out of name resolution and its ports out of force.
+// withdraw takes a container out of name resolution, its ports out of force and
+// its interfaces off the wire. The kernel takes the interfaces themselves away
+// with the namespace, in its own time; until then they must not answer for an
+// address that the next container may have already.
 func (m *Manager) withdraw(r *sandboxRecord) error {
 	var errs []error
 	for _, e := range r.Endpoints {
@@ -191,7 +197,34 @@ func (m *Manager) withdraw(r *sandboxRecord) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, m.fw.unpublish(r.Publications))...)
+	errs = append(errs, m.fw.unpublish(r.Publications))
+	errs = append(errs, m.eachVeth(r, (*rtnl.Batch).Mute))
+	return errors.Join(errs...)
+}
+
+// eachVeth does one thing to each of the host's ends that are still there.
+func (m *Manager) eachVeth(r *sandboxRecord, do func(*rtnl.Batch, string)) error {
+	if len(r.Endpoints) == 0 {
+		return nil
+	}
+	s, err := m.netlink()
+	if err != nil {
+		return err
+	}
+	b := new(rtnl.Batch)
+	for _, e := range r.Endpoints {
+		do(b, e.Veth)
+	}
+	results, err := s.Do(b)
+	for _, r := range results {
+		switch {
+		case r == nil, errors.Is(r, unix.ENODEV):
+		case errors.Is(r, unix.EOPNOTSUPP), errors.Is(r, unix.ENETDOWN): // no port any more, or a dead one
+		default:
+			err = errors.Join(err, r)
+		}
+	}
+	return err
 }
 
 // vacate gives a container's addresses back and then forgets the container.

@@ -9,12 +9,17 @@ import (
 
 // Attributes that x/sys/unix does not name.
 const (
-	vethInfoPeer    = 1 // VETH_INFO_PEER
-	brForwardDelay  = 1 // IFLA_BR_FORWARD_DELAY
-	brportHairpin   = 4 // IFLA_BRPORT_MODE
-	inet6AddrGen    = 8 // IFLA_INET6_ADDR_GEN_MODE
-	addrGenModeNone = 1 // IN6_ADDR_GEN_MODE_NONE
-	ndmsgSize       = 12
+	vethInfoPeer    = 1  // VETH_INFO_PEER
+	brForwardDelay  = 1  // IFLA_BR_FORWARD_DELAY
+	brportHairpin   = 4  // IFLA_BRPORT_MODE
+	brportFlush     = 24 // IFLA_BRPORT_FLUSH
+	brportLearning  = 8  // IFLA_BRPORT_LEARNING
+	brportUnicast   = 9  // IFLA_BRPORT_UNICAST_FLOOD
+	brportMulticast = 27 // IFLA_BRPORT_MCAST_FLOOD
+	brportBroadcast = 30 // IFLA_BRPORT_BCAST_FLOOD
+	inet6AddrGen    = 8  // IFLA_INET6_ADDR_GEN_MODE
+	addrGenModeNone = 1  // IN6_ADDR_GEN_MODE_NONE
+	skipStats       = 8  // RTEXT_FILTER_SKIP_STATS
 	nlaTypeMask     = 0x3fff
 )
 
@@ -23,7 +28,6 @@ type Bridge struct {
 	Name string
 	MAC  net.HardwareAddr // fixed, so that it does not follow the ports
 	MTU  int              // 0: the kernel's 1500
-	VLAN bool
 }
 
 // AddBridge makes a bridge, still down.
@@ -93,12 +97,29 @@ func (b *Batch) UpPort(name string, master int) {
 // which a container that calls its own published port needs where bridged
 // traffic passes netfilter.
 func (b *Batch) Hairpin(name string) {
+	b.port(name, func() { b.attrU8(brportHairpin, 1) })
+}
+
+// Mute keeps everything from what is behind a bridge port: the bridge forgets
+// whom it saw there, learns nothing new and floods nothing to it. Unlike
+// deleting the interface it waits for no grace period. (A port cannot be
+// disabled for good: the kernel enables it again with the next notification.)
+func (b *Batch) Mute(name string) {
+	b.port(name, func() {
+		for _, flag := range []uint16{brportLearning, brportUnicast, brportMulticast, brportBroadcast} {
+			b.attrU8(flag, 0)
+		}
+		b.attr(brportFlush, nil)
+	})
+}
+
+func (b *Batch) port(name string, attrs func()) {
 	b.message(unix.RTM_NEWLINK, 0, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
 	b.attrString(unix.IFLA_IFNAME, name)
 	info := b.nest(unix.IFLA_LINKINFO)
 	b.attrString(unix.IFLA_INFO_SLAVE_KIND, "bridge")
 	data := b.nest(unix.IFLA_INFO_SLAVE_DATA)
-	b.attrU8(brportHairpin, 1)
+	attrs()
 	data()
 	info()
 }
@@ -106,6 +127,15 @@ func (b *Batch) Hairpin(name string) {
 // Up takes the interface with that index up.
 func (b *Batch) Up(index int) {
 	b.message(unix.RTM_NEWLINK, 0, ifinfo(unix.AF_UNSPEC, index, unix.IFF_UP, unix.IFF_UP))
+}
+
+// Settle makes the kernel act now on a carrier that has just come up (since
+// Linux 6.8), by asking for the interface's state. It would otherwise do so a
+// moment later and drop what is sent before.
+func (b *Batch) Settle(name string) {
+	b.message(unix.RTM_GETLINK, 0, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
+	b.attrString(unix.IFLA_IFNAME, name)
+	b.attrU32(unix.IFLA_EXT_MASK, skipStats)
 }
 
 // DeleteLink deletes an interface by name.
@@ -118,18 +148,6 @@ func (b *Batch) DeleteLink(name string) {
 func (b *Batch) DeleteGroup(group uint32) {
 	b.message(unix.RTM_DELLINK, 0, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
 	b.attrU32(unix.IFLA_GROUP, group)
-}
-
-// Forward tells a bridge behind which of its ports a MAC address lives, in
-// place of what it may have learned from an earlier holder of the address.
-func (b *Batch) Forward(port int, mac net.HardwareAddr) {
-	body := make([]byte, ndmsgSize)
-	body[0] = unix.AF_BRIDGE
-	binary.NativeEndian.PutUint32(body[4:], uint32(port))
-	binary.NativeEndian.PutUint16(body[8:], unix.NUD_REACHABLE)
-	body[10] = unix.NTF_MASTER
-	b.message(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, body)
-	b.attr(unix.NDA_LLADDR, mac)
 }
 
 // Link is an interface that exists.

@@ -1,0 +1,163 @@
+package netbridge
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestSubnetsAvoidWhatTheHostUses(t *testing.T) {
+	w := newWorld(t)
+	w.host.sh(t, `ip link add dummy0 type bridge; ip link set dummy0 up
+ip addr add 172.17.3.4/24 dev dummy0
+ip route add 172.18.0.0/15 via 192.0.2.1
+ip route add 172.20.5.0/24 via 192.0.2.1 table 77
+ip route add blackhole 172.21.0.0/24
+ip route add 128.0.0.0/1 via 192.0.2.1`)
+	if n := w.network(NetworkConfig{Name: "first"}); n.Subnets[0].Prefix.String() != "172.22.0.0/16" {
+		t.Errorf("chose %s", n.Subnets[0].Prefix)
+	}
+	// A network that is down is on record all the same.
+	other := w.manager(t.TempDir())
+	n, err := other.CreateNetwork(t.Context(), NetworkConfig{Name: "first"})
+	must(t, err)
+	if n.Subnets[0].Prefix.String() != "172.23.0.0/16" {
+		t.Errorf("another root chose %s", n.Subnets[0].Prefix)
+	}
+	must(t, other.RemoveNetwork(t.Context(), "first"))
+	w.host.sh(t, "ip route add 172.16.0.0/12 via 192.0.2.1")
+	if n := w.network(NetworkConfig{Name: "second"}); n.Subnets[0].Prefix.String() != "192.168.0.0/20" {
+		t.Errorf("chose %s", n.Subnets[0].Prefix)
+	}
+	w.host.sh(t, "ip route add 192.168.0.0/16 via 192.0.2.1")
+	_, err = w.m.CreateNetwork(t.Context(), NetworkConfig{Name: "third"})
+	if !errors.Is(err, errNoSubnet) {
+		t.Errorf("no room left: %v", err)
+	}
+}
+
+func TestCreateNetworkErrors(t *testing.T) {
+	w := newWorld(t)
+	w.network(NetworkConfig{Name: "taken", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.5.0.0/24")}}})
+	for want, cfg := range map[string]NetworkConfig{
+		"network exists already": {Name: "taken"},
+		`driver "bridge"`:        {Name: "x", Driver: "macvlan"},
+		"bad name":               {Name: "../x"},
+		"did you mean 10.6.0.0/24": {
+			Name: "x", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.6.0.7/24")}},
+		},
+		"overlaps 10.5.0.0/24": {
+			Name: "x", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.5.0.0/16")}},
+		},
+		"is no MTU":             {Name: "x", Options: map[string]string{optionMTU: "big"}},
+		"not an address of the": {Name: "x", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.7.0.0/24"), Gateway: netip.MustParseAddr("10.8.0.1")}}},
+	} {
+		_, err := w.m.CreateNetwork(t.Context(), cfg)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if _, err := w.m.CreateNetwork(t.Context(), NetworkConfig{Name: "taken"}); !errors.Is(err, ErrExists) {
+		t.Errorf("not ErrExists: %v", err)
+	}
+	if err := w.m.RemoveNetwork(t.Context(), "nope"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("not ErrNotFound: %v", err)
+	}
+	c := w.container("holder", SandboxConfig{}, "taken")
+	if err := w.m.RemoveNetwork(t.Context(), "taken"); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "holder") {
+		t.Errorf("in use: %v", err)
+	}
+	must(t, c.Close(t.Context()))
+}
+
+// TestReboot takes away what a reboot takes away.
+func TestReboot(t *testing.T) {
+	w := newWorld(t)
+	n := w.network(NetworkConfig{Name: "auto"})
+	w.network(NetworkConfig{Name: "fixed", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.9.0.0/24")}}})
+	s := w.container("c", SandboxConfig{}, "auto")
+	s.ns.Close() // with the machine dies the container, without a farewell
+	w.host.sh(t, "nft flush ruleset; ip link del "+n.Bridge+"; echo 0 >/proc/sys/net/ipv4/ip_forward; ip link add d0 type bridge; ip link set d0 up; ip addr add 172.17.9.9/16 dev d0")
+	must(t, w.m.EnsureUp(t.Context(), "auto"))
+	n, err := w.m.Network("auto")
+	must(t, err)
+	if n.Subnets[0].Prefix.String() != "172.18.0.0/16" {
+		t.Errorf("a subnet of our own choice that is taken by now must move: %s", n.Subnets[0].Prefix)
+	}
+	c := w.container("again", SandboxConfig{}, "auto")
+	w.outside.serve(t, "world", "0.0.0.0:80")
+	wantAnswer(t, c.call("tcp", "192.0.2.1:80"), "world 192.0.2.2")
+	must(t, w.m.EnsureUp(t.Context(), "fixed"))
+}
+
+func TestAddresses(t *testing.T) {
+	w := newWorld(t)
+	w.network(NetworkConfig{Name: "net", EnableIPv6: true, Subnets: []Subnet{{
+		Prefix: netip.MustParsePrefix("10.5.0.0/29"), Aux: map[string]netip.Addr{"router": netip.MustParseAddr("10.5.0.2")},
+	}}})
+	fixed := netip.MustParseAddr("10.5.0.4")
+	b := w.container("b", SandboxConfig{Endpoints: []EndpointConfig{{Network: "net", IPv4: fixed, MAC: "02:00:00:00:00:09"}}})
+	if got := b.sh(t, "ip -o link show eth0"); !strings.Contains(got, "02:00:00:00:00:09") {
+		t.Errorf("MAC: %s", got)
+	}
+	_, err := w.m.NewSandbox(t.Context(), SandboxConfig{ContainerID: testID("thief"), ContainerName: "thief", Endpoints: []EndpointConfig{{Network: "net", IPv4: fixed}}})
+	var taken *AddressInUseError
+	if !errors.As(err, &taken) || taken.Holder != "b" {
+		t.Errorf("taken address: %v", err)
+	}
+	a := w.container("a", SandboxConfig{}, "net")
+	c := w.container("c", SandboxConfig{}, "net")
+	d := w.container("d", SandboxConfig{}, "net")
+	if a.ip().String() != "10.5.0.3" || c.ip().String() != "10.5.0.5" || d.ip().String() != "10.5.0.6" {
+		t.Errorf("addresses: %s %s %s", a.ip(), c.ip(), d.ip())
+	}
+	if got := a.Endpoints()[0].MAC; got != "02:42:0a:05:00:03" {
+		t.Errorf("MAC: %s", got)
+	}
+	if _, err := w.m.NewSandbox(t.Context(), SandboxConfig{ContainerID: testID("e"), ContainerName: "e", Endpoints: []EndpointConfig{{Network: "net"}}}); err == nil || !strings.Contains(err.Error(), "no free address left in 10.5.0.0/29") {
+		t.Errorf("a full network: %v", err)
+	}
+	// IPv6 between containers.
+	a.hostNS.serve(t, "a", "[::]:80")
+	wantAnswer(t, c.call("tcp", "["+a.Endpoints()[0].IPv6.String()+"]:80"), "a "+c.Endpoints()[0].IPv6.String())
+	// What is given back is free at once, and found by those who remember it.
+	wantAnswer(t, c.call("tcp", "10.5.0.3:80"), "a ")
+	must(t, a.Close(t.Context()))
+	again := w.container("a2", SandboxConfig{}, "net")
+	again.hostNS.serve(t, "a2", "0.0.0.0:80")
+	wantAnswer(t, c.call("tcp", "10.5.0.3:80"), "a2 ")
+	if _, err := os.Stat(w.m.sandboxRecord(testID("e"))); !os.IsNotExist(err) {
+		t.Errorf("a failed sandbox left its record: %v", err)
+	}
+}
+
+func TestTwoNetworks(t *testing.T) {
+	w := newWorld(t)
+	w.network(NetworkConfig{Name: "back", Internal: true})
+	w.network(NetworkConfig{Name: "front"})
+	w.network(NetworkConfig{Name: "other"})
+	c := w.container("c", SandboxConfig{Endpoints: []EndpointConfig{
+		{Network: "back", Priority: 100}, {Network: "other"}, {Network: "front", Priority: 5},
+	}, Sysctls: map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.conf.eth1.log_martians": "1"}})
+	if got := c.sh(t, "ip -4 -o route show default"); !strings.Contains(got, "via "+c.Endpoints()[2].Gateway.String()+" dev eth2") {
+		t.Errorf("default route: %s", got)
+	}
+	if got := c.sh(t, "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/conf/eth1/log_martians"); got != "0\n1\n" {
+		t.Errorf("sysctls: %q", got)
+	}
+	if got := c.sh(t, "ip -6 -o addr show dev eth1; ip -6 -o addr show dev lo"); !strings.Contains(got, "::1/128") || strings.Contains(got, "fe80") {
+		t.Errorf("IPv6 addresses: %s", got)
+	}
+	back := w.container("b", SandboxConfig{}, "back")
+	back.hostNS.serve(t, "b", "0.0.0.0:80")
+	wantAnswer(t, c.call("tcp", back.ip().String()+":80"), "b ")
+	if got := back.sh(t, "ip route show default"); got != "" {
+		t.Errorf("an internal network has a default route: %s", got)
+	}
+	none := w.container("none", SandboxConfig{Loopback: true})
+	if got := none.sh(t, "ip -o link | wc -l; ip -o addr show dev lo | wc -l"); got != "1\n2\n" {
+		t.Errorf("network_mode none: %q", got)
+	}
+}
