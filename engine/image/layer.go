@@ -1,0 +1,233 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"compose/engine/image/unpack"
+	"compose/internal/statefile"
+)
+
+// ChainID is the identity of a layer on top of its parents, as the OCI image
+// specification defines it. The parent of the bottom layer is "".
+func ChainID(parent, diffID digest.Digest) digest.Digest {
+	if parent == "" {
+		return diffID
+	}
+	return digest.FromString(parent.String() + " " + diffID.String())
+}
+
+// layerName is the short directory name of a layer: 26 characters, so that
+// the 125 layers an image may have fit into one page of mount options.
+func layerName(chain digest.Digest) string {
+	sum := sha256.Sum256([]byte(chain))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
+}
+
+// LayerByChainID returns the directory of an unpacked layer.
+func (s *Store) LayerByChainID(chain digest.Digest) (dir string, ok bool) {
+	dir = filepath.Join(s.layers, layerName(chain), "fs")
+	_, err := os.Stat(dir)
+	return dir, err == nil
+}
+
+// layerInfo is layers/<short>/layer.json.
+type layerInfo struct {
+	Version int   `json:"version"`
+	Layer   Layer `json:"layer"`
+}
+
+// newLayerDir makes a directory for a layer that is not known yet.
+func (s *Store) newLayerDir() (string, error) {
+	if err := os.MkdirAll(s.layers, 0o700); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(s.layers, ".new-")
+	if err != nil {
+		return "", err
+	}
+	return tmp, os.Mkdir(filepath.Join(tmp, "fs"), 0o755)
+}
+
+// adopt makes the directory that newLayerDir made the layer's, or throws it
+// away where the layer exists. What it holds is on disk before it has the name.
+func (s *Store) adopt(tmp string, l Layer) error {
+	if _, ok := s.LayerByChainID(l.ChainID); ok {
+		return os.RemoveAll(tmp)
+	}
+	if err := statefile.WriteJSON(filepath.Join(tmp, "layer.json"), layerInfo{1, l}); err != nil {
+		return err
+	}
+	if err := syncFS(tmp); err != nil {
+		return err
+	}
+	err := os.Rename(tmp, filepath.Join(s.layers, layerName(l.ChainID)))
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTEMPTY) {
+		return os.RemoveAll(tmp)
+	}
+	if err != nil {
+		return err
+	}
+	return statefile.SyncDir(s.layers)
+}
+
+// syncFS makes a whole layer durable in one go: far cheaper than a file at a time.
+func syncFS(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
+// unpackLayer unpacks an uncompressed tar stream on top of parent and returns
+// the layer. The stream is read to its end.
+func (s *Store) unpackLayer(ctx context.Context, parent digest.Digest, tar io.Reader) (Layer, error) {
+	tmp, err := s.newLayerDir()
+	if err != nil {
+		return Layer{}, err
+	}
+	sum, size, err := unpackTo(ctx, filepath.Join(tmp, "fs"), tar)
+	if err != nil {
+		_ = os.RemoveAll(tmp)
+		return Layer{}, err
+	}
+	l := Layer{DiffID: sum, ChainID: ChainID(parent, sum), Size: size}
+	if err := s.adopt(tmp, l); err != nil {
+		_ = os.RemoveAll(tmp)
+		return Layer{}, fmt.Errorf("store the layer: %w", err)
+	}
+	return l, nil
+}
+
+// layerInfo reads what is known of a layer that is here.
+func (s *Store) layerInfo(chain digest.Digest) (Layer, bool) {
+	var info layerInfo
+	err := statefile.ReadJSON(filepath.Join(s.layers, layerName(chain), "layer.json"), &info)
+	return info.Layer, err == nil
+}
+
+// unpackKnown unpacks a layer whose identity is known before, and refuses
+// content that does not have it.
+func (s *Store) unpackKnown(ctx context.Context, l Layer, tar io.Reader) (Layer, error) {
+	tmp, err := s.newLayerDir()
+	if err != nil {
+		return Layer{}, err
+	}
+	sum, size, err := unpackTo(ctx, filepath.Join(tmp, "fs"), tar)
+	if err == nil && sum != l.DiffID {
+		err = fmt.Errorf("layer %s: its content has the diff ID %s, the image says %s", l.Digest, sum, l.DiffID)
+	}
+	if err == nil {
+		l.Size = size
+		err = s.adopt(tmp, l)
+	}
+	if err != nil {
+		_ = os.RemoveAll(tmp)
+		return Layer{}, err
+	}
+	return l, nil
+}
+
+// unpackTo unpacks the stream to its end and digests it.
+func unpackTo(ctx context.Context, dir string, tar io.Reader) (digest.Digest, int64, error) {
+	hash := newHasher()
+	stream := &contextReader{ctx, io.TeeReader(tar, hash)}
+	size, err := unpack.Layer(stream, dir)
+	if err == nil {
+		_, err = io.Copy(io.Discard, stream) // padding behind the archive's end counts too
+	}
+	sum := hash.sum()
+	if err != nil {
+		return "", 0, fmt.Errorf("unpack the layer: %w", err)
+	}
+	return sum, size, nil
+}
+
+// CommitLayer makes the upper directory of an overlay a layer on top of
+// parent. The directory is moved, not copied, and is gone afterwards.
+func (s *Store) CommitLayer(_ context.Context, parent digest.Digest, upper string) (Layer, error) {
+	tmp, err := s.newLayerDir()
+	if err != nil {
+		return Layer{}, err
+	}
+	fs := filepath.Join(tmp, "fs")
+	if err := os.Remove(fs); err != nil {
+		return Layer{}, err
+	}
+	if err := os.Rename(upper, fs); err != nil {
+		_ = os.RemoveAll(tmp)
+		return Layer{}, fmt.Errorf("take over the layer: %w", err)
+	}
+	hash := newHasher()
+	size, err := unpack.Archive(fs, hash)
+	sum := hash.sum()
+	if err != nil {
+		_ = os.RemoveAll(tmp)
+		return Layer{}, fmt.Errorf("digest the layer: %w", err)
+	}
+	l := Layer{DiffID: sum, ChainID: ChainID(parent, sum), Size: size}
+	return l, s.adopt(tmp, l)
+}
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// hasher digests on a goroutine of its own, beside the writing of files.
+type hasher struct {
+	chunks chan []byte
+	done   chan digest.Digest
+	free   chan []byte
+}
+
+func newHasher() *hasher {
+	h := &hasher{chunks: make(chan []byte, 8), done: make(chan digest.Digest, 1), free: make(chan []byte, 8)}
+	go func() {
+		sum := sha256.New()
+		for c := range h.chunks {
+			sum.Write(c)
+			select {
+			case h.free <- c[:0]:
+			default:
+			}
+		}
+		h.done <- digest.NewDigest(digest.SHA256, sum)
+	}()
+	return h
+}
+
+func (h *hasher) Write(p []byte) (int, error) {
+	var buf []byte
+	select {
+	case buf = <-h.free:
+	default:
+	}
+	h.chunks <- append(buf, p...)
+	return len(p), nil
+}
+
+// sum ends the hasher.
+func (h *hasher) sum() digest.Digest {
+	close(h.chunks)
+	return <-h.done
+}

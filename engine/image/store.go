@@ -1,0 +1,273 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/internal/filelock"
+	"compose/internal/roots"
+	"compose/internal/statefile"
+)
+
+const indexVersion = 1
+
+// Store is the images of one root. Its methods may be used by several
+// goroutines and several processes at once.
+type Store struct {
+	images string
+	layers string
+}
+
+// Open returns the store of a root. It reads nothing yet.
+func Open(r roots.Roots) (*Store, error) {
+	return &Store{images: r.Images(), layers: r.Layers()}, nil
+}
+
+func (s *Store) indexPath() string { return filepath.Join(s.images, "index.json") }
+
+func (s *Store) blobPath(d digest.Digest) string {
+	return filepath.Join(s.images, "blobs", d.Algorithm().String(), d.Encoded())
+}
+
+func (s *Store) readIndex() (*index, error) {
+	ix := &index{Version: indexVersion, Images: map[string]*record{}, Tags: map[string]string{}}
+	err := statefile.ReadJSON(s.indexPath(), ix)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if ix.Version > indexVersion {
+		return nil, fmt.Errorf("%s was written by a newer version of compose (format %d, this one knows %d): use that version", s.indexPath(), ix.Version, indexVersion)
+	}
+	return ix, nil
+}
+
+// change edits the index under its lock. Nothing is written if edit fails.
+func (s *Store) change(edit func(*index) error) error {
+	lock, err := filelock.Exclusive(filepath.Join(s.images, "lock"))
+	if err != nil {
+		return fmt.Errorf("lock the image store: %w", err)
+	}
+	defer lock.Unlock()
+	ix, err := s.readIndex()
+	if err != nil {
+		return err
+	}
+	if err := edit(ix); err != nil {
+		return err
+	}
+	return statefile.WriteJSON(s.indexPath(), ix)
+}
+
+// find returns the ID of the image that ref names: a name, a name by digest,
+// an ID or the beginning of one.
+func (ix *index) find(ref string) (string, error) {
+	if strings.HasPrefix(ref, "sha256:") && ix.Images[ref] != nil {
+		return ref, nil
+	}
+	if parsed, err := ParseReference(ref); err == nil {
+		if id, ok := ix.Tags[parsed.String()]; ok {
+			return id, nil
+		}
+		if d := parsed.Digest(); d != "" {
+			want := parsed.Repository() + "@" + d
+			for id, r := range ix.Images {
+				if slices.Contains(r.Digests, want) {
+					return id, nil
+				}
+			}
+		}
+	}
+	if prefix, ok := asID(ref); ok {
+		found := ""
+		for id := range ix.Images {
+			if strings.HasPrefix(strings.TrimPrefix(id, "sha256:"), prefix) {
+				if found != "" {
+					return "", fmt.Errorf("the image ID %s is ambiguous: give more of its digits", ref)
+				}
+				found = id
+			}
+		}
+		if found != "" {
+			return found, nil
+		}
+	}
+	return "", &NotFoundError{Ref: ref}
+}
+
+// Get returns the image that ref names, or *NotFoundError.
+func (s *Store) Get(_ context.Context, ref string) (*Image, error) {
+	ix, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	id, err := ix.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.load(ix, id)
+}
+
+// List returns all images, the newest first.
+func (s *Store) List(context.Context) ([]*Image, error) {
+	ix, err := s.readIndex()
+	if err != nil {
+		return nil, err
+	}
+	var list []*Image
+	for id := range ix.Images {
+		img, err := s.load(ix, id)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, img)
+	}
+	sort.Slice(list, func(i, j int) bool {
+		if !list[i].Created.Equal(list[j].Created) {
+			return list[i].Created.After(list[j].Created)
+		}
+		return list[i].ID < list[j].ID
+	})
+	return list, nil
+}
+
+func (s *Store) load(ix *index, id string) (*Image, error) {
+	r := ix.Images[id]
+	img := &Image{ID: id, Layers: r.Layers, Created: r.Created, RepoDigests: r.Digests}
+	data, err := os.ReadFile(s.blobPath(digest.Digest(id)))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
+	}
+	if err := json.Unmarshal(data, &img.Config); err != nil {
+		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
+	}
+	img.Platform = img.Config.OS + "/" + img.Config.Architecture
+	if img.Config.Variant != "" {
+		img.Platform += "/" + img.Config.Variant
+	}
+	for _, l := range r.Layers {
+		img.Size += l.Size
+	}
+	for ref, tagged := range ix.Tags {
+		if tagged == id {
+			if parsed, err := ParseReference(ref); err == nil {
+				img.RepoTags = append(img.RepoTags, parsed.Familiar())
+			}
+		}
+	}
+	sort.Strings(img.RepoTags)
+	return img, nil
+}
+
+// Lowers are the directories of the image's unpacked layers, the top one
+// first, as an overlay wants them.
+func (s *Store) Lowers(_ context.Context, img *Image) ([]string, error) {
+	dirs := make([]string, 0, len(img.Layers))
+	for i := len(img.Layers) - 1; i >= 0; i-- {
+		dir, ok := s.LayerByChainID(img.Layers[i].ChainID)
+		if !ok {
+			return nil, fmt.Errorf("a layer of image %s is missing below %s: remove the image and pull or build it again", shortID(img.ID), s.layers)
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
+// CreateImage stores a configuration over layers that exist and points the
+// names at it. The configuration's rootfs is set from the layers.
+func (s *Store) CreateImage(ctx context.Context, config ocispec.Image, layers []Layer, tags []string) (*Image, error) {
+	config.RootFS = ocispec.RootFS{Type: "layers"}
+	for _, l := range layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.DiffID)
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	return s.put(ctx, data, config, layers, tags, "", nil)
+}
+
+// put makes an image out of its raw configuration.
+func (s *Store) put(_ context.Context, raw []byte, config ocispec.Image, layers []Layer, tags []string, manifest string, digests []string) (*Image, error) {
+	refs := make([]string, 0, len(tags))
+	for _, t := range tags {
+		r, err := ParseReference(t)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, r.String())
+	}
+	id := digest.FromBytes(raw)
+	if err := s.writeBlob(id, raw); err != nil {
+		return nil, err
+	}
+	created := time.Time{}
+	if config.Created != nil {
+		created = *config.Created
+	}
+	var img *Image
+	err := s.change(func(ix *index) error {
+		r := ix.Images[id.String()]
+		if r == nil {
+			r = &record{}
+			ix.Images[id.String()] = r
+		}
+		r.Layers, r.Created, r.Tagged = layers, created, time.Now().UTC()
+		if manifest != "" {
+			r.Manifest = manifest
+		}
+		for _, d := range digests {
+			if !slices.Contains(r.Digests, d) {
+				r.Digests = append(r.Digests, d)
+			}
+		}
+		for _, ref := range refs {
+			ix.Tags[ref] = id.String()
+		}
+		var err error
+		img, err = s.load(ix, id.String())
+		return err
+	})
+	return img, err
+}
+
+func (s *Store) writeBlob(d digest.Digest, data []byte) error {
+	path := s.blobPath(d)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return statefile.Write(path, data, 0o600)
+}
+
+// Tag gives an image one more name.
+func (s *Store) Tag(_ context.Context, source, ref string) error {
+	target, err := ParseReference(ref)
+	if err != nil {
+		return err
+	}
+	if target.Tag() == "" {
+		return fmt.Errorf("refusing to create a tag with a digest reference: %s", ref)
+	}
+	return s.change(func(ix *index) error {
+		id, err := ix.find(source)
+		if err != nil {
+			return err
+		}
+		ix.Tags[target.String()] = id
+		return nil
+	})
+}
