@@ -15,7 +15,6 @@ import (
 type Socket struct {
 	fd  int
 	mu  sync.Mutex
-	seq uint32
 	buf []byte
 }
 
