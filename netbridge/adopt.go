@@ -55,7 +55,7 @@ func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoin
 		return nil, err
 	}
 	s := &Sandbox{m: m, cfg: cfg}
-	r, err := m.readSandbox(m.sandboxRecord(cfg.ContainerID))
+	r, err := readSandbox(m.sandboxRecord(cfg.ContainerID))
 	switch {
 	case err == nil:
 		s.record = *r
@@ -63,6 +63,9 @@ func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoin
 		s.record = sandboxRecord{ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName, Ports: ports}
 		for _, e := range endpoints {
 			s.record.Endpoints = append(s.record.Endpoints, endpointHolder{Endpoint: e, Veth: m.vethName(cfg.ContainerID, e.NetworkID, 0)})
+		}
+		if err := m.writeSandbox(&s.record); err != nil {
+			return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
 		}
 	default:
 		return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
@@ -79,11 +82,8 @@ func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoin
 		return nil, fmt.Errorf("adopt the ports of %s: %w", cfg.ContainerName, err)
 	}
 	s.files = files
-	for i := range s.record.Endpoints {
-		e := s.record.Endpoints[i].Endpoint
-		if err := m.announce(&Network{ID: e.NetworkID, Name: e.Network}, e, cfg); err != nil {
-			return nil, err
-		}
+	if err := m.announce(&s.record); err != nil {
+		return nil, err
 	}
 	s.serve()
 	return s, nil

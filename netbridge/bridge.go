@@ -35,26 +35,29 @@ func (n *Network) mtu() (int, error) {
 
 // bridgeIndex returns the index of an interface of the host, or 0.
 func (m *Manager) bridgeIndex(name string) int {
-	var index int
-	_ = m.host.run(func() error {
-		if i, err := net.InterfaceByName(name); err == nil {
-			index = i.Index
-		}
-		return nil
-	})
-	return index
+	r, err := m.interfaceQuery(unix.SIOCGIFINDEX, name)
+	if err != nil {
+		return 0
+	}
+	return int(r.Uint32())
 }
 
-// bridgeUp says whether a bridge is there with its addresses: the forwarding
-// sysctl is the last thing that makeBridge sets.
+// bridgeUp says whether a bridge is there, complete: going up is the last
+// thing that makeBridge has it do.
 func (m *Manager) bridgeUp(name string) bool {
-	up := false
-	_ = m.host.run(func() error {
-		data, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/route_localnet")
-		up = err == nil && strings.TrimSpace(string(data)) == "1"
-		return nil
-	})
-	return up
+	r, err := m.interfaceQuery(unix.SIOCGIFFLAGS, name)
+	return err == nil && r.Uint16()&unix.IFF_UP != 0
+}
+
+func (m *Manager) interfaceQuery(request uint, name string) (*unix.Ifreq, error) {
+	if _, err := m.netlink(); err != nil {
+		return nil, err
+	}
+	r, err := unix.NewIfreq(name)
+	if err != nil {
+		return nil, err
+	}
+	return r, unix.IoctlIfreq(m.query, request, r)
 }
 
 // makeBridge makes the bridge of a network, its addresses and its sysctls.
@@ -88,14 +91,6 @@ func (m *Manager) makeBridge(n *Network) error {
 			// No IPv6 in the kernel at all is as good.
 			_ = setSysctl("ipv6/conf/"+n.Bridge+"/disable_ipv6", "1")
 		}
-		b := new(rtnl.Batch)
-		for _, sub := range n.Subnets {
-			b.AddAddress(index, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
-		}
-		b.Up(index)
-		if err := s.Run(b); err != nil {
-			return fmt.Errorf("give the bridge %s its addresses: %w", n.Bridge, err)
-		}
 		if !n.Internal {
 			if err := enableForwarding(n.EnableIPv6); err != nil {
 				return err
@@ -103,6 +98,14 @@ func (m *Manager) makeBridge(n *Network) error {
 		}
 		if err := setSysctl("ipv4/conf/"+n.Bridge+"/route_localnet", "1"); err != nil {
 			return fmt.Errorf("let the bridge %s carry published loopback ports: %w", n.Bridge, err)
+		}
+		b := new(rtnl.Batch)
+		for _, sub := range n.Subnets {
+			b.AddAddress(index, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+		}
+		b.Up(index)
+		if err := s.Run(b); err != nil {
+			return fmt.Errorf("give the bridge %s its addresses: %w", n.Bridge, err)
 		}
 		return nil
 	})

@@ -1,14 +1,16 @@
 package netbridge
 
 import (
-	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"compose/internal/filelock"
 	"compose/internal/roots"
 	"compose/netbridge/rtnl"
+
+	"golang.org/x/sys/unix"
 )
 
 // hostLock is held while a subnet is chosen and while the firewall's tables
@@ -25,12 +27,14 @@ type Manager struct {
 
 	once  sync.Once
 	route *rtnl.Socket
+	query int // a socket for ioctl(2)
 	err   error
+
+	making chan struct{} // a place for each namespace under construction
 
 	fw *firewall
 
 	mu    sync.Mutex
-	hints map[hintKey]netip.Addr
 	zones zones
 }
 
@@ -40,7 +44,10 @@ func Open(r roots.Roots) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{roots: r, tag: r.Tag(), host: host, hints: map[hintKey]netip.Addr{}, zones: zones{}}
+	m := &Manager{roots: r, tag: r.Tag(), host: host, zones: zones{}, query: -1}
+	// What takes long is the kernel's work under one lock. More threads at it
+	// than processors would only wait for each other.
+	m.making = make(chan struct{}, max(2, runtime.NumCPU()))
 	m.fw = &firewall{table: "compose-" + m.tag, bridges: "cb" + m.tag, host: host}
 	return m, nil
 }
@@ -49,6 +56,10 @@ func Open(r roots.Roots) (*Manager, error) {
 func (m *Manager) Close() {
 	m.once.Do(func() {})
 	m.route.Close()
+	if m.query >= 0 {
+		unix.Close(m.query)
+		m.query = -1
+	}
 	m.fw.close()
 	m.host.file.Close()
 }
@@ -58,6 +69,9 @@ func (m *Manager) netlink() (*rtnl.Socket, error) {
 	m.once.Do(func() {
 		m.err = m.host.run(func() error {
 			var err error
+			if m.query, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+				return err
+			}
 			m.route, err = rtnl.Open()
 			return err
 		})
@@ -73,8 +87,6 @@ func (m *Manager) runNetwork(id string) string {
 	return filepath.Join(m.roots.Run, "networks", id)
 }
 
-func (m *Manager) addresses(id string) string { return filepath.Join(m.runNetwork(id), "addresses") }
-
 func (m *Manager) sandboxRecord(containerID string) string {
 	return filepath.Join(m.roots.Run, "sandboxes", containerID+".json")
 }
@@ -86,5 +98,16 @@ func setSysctl(path, value string) error {
 	if have, err := os.ReadFile(path); err == nil && string(have) == value+"\n" {
 		return nil
 	}
-	return os.WriteFile(path, []byte(value), 0)
+	return writeSysctl(path, value)
+}
+
+// writeSysctl writes a file of /proc/sys, which needs no more than this.
+func writeSysctl(path, value string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(value))
+	return err
 }

@@ -41,6 +41,12 @@ func (m *Manager) zone(n *Network) *zone {
 	return z
 }
 
+func (m *Manager) forgetZone(networkID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.zones, networkID)
+}
+
 // fresh brings the zone up to date and returns with it locked for reading.
 func (z *zone) fresh() {
 	info, err := os.Stat(z.dir)
@@ -81,7 +87,7 @@ func (z *zone) load() {
 			continue
 		}
 		if v := versionOf(info); r == nil || r.version != v {
-			if r, err = readEndpoint(path); err != nil {
+			if r, err = readEndpoint(path, filepath.Base(z.dir)); err != nil {
 				continue // gone, or no record of ours
 			}
 			r.version = v

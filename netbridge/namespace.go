@@ -69,25 +69,31 @@ func (m *Manager) planEndpoint(ctx context.Context, containerID string, i int, w
 // claimAddresses claims an address of each family the network has.
 func (m *Manager) claimAddresses(p *endpointPlan, containerID string, want EndpointConfig) error {
 	n, e := p.network, &p.endpoint
-	for i := range n.Subnets {
-		sub := &n.Subnets[i]
-		four := sub.Prefix.Addr().Is4()
-		fixed, have := want.IPv6, e.IPv6
-		if four {
-			fixed, have = want.IPv4, e.IPv4
+	err := m.withLeases(n.ID, func(t *leases) error {
+		for i := range n.Subnets {
+			sub := &n.Subnets[i]
+			four := sub.Prefix.Addr().Is4()
+			fixed, have := want.IPv6, e.IPv6
+			if four {
+				fixed, have = want.IPv4, e.IPv4
+			}
+			if have.IsValid() || (fixed.IsValid() && !sub.Prefix.Contains(fixed)) {
+				continue
+			}
+			a, err := m.claim(t, n, sub, containerID, fixed)
+			if err != nil {
+				return err
+			}
+			if four {
+				e.IPv4, e.IPv4Bits, e.Gateway = a, sub.Prefix.Bits(), sub.Gateway
+			} else {
+				e.IPv6, e.IPv6Bits, p.gateway6 = a, sub.Prefix.Bits(), sub.Gateway
+			}
 		}
-		if have.IsValid() || (fixed.IsValid() && !sub.Prefix.Contains(fixed)) {
-			continue
-		}
-		a, err := m.claim(n, sub, containerID, fixed)
-		if err != nil {
-			return err
-		}
-		if four {
-			e.IPv4, e.IPv4Bits, e.Gateway = a, sub.Prefix.Bits(), sub.Gateway
-		} else {
-			e.IPv6, e.IPv6Bits, p.gateway6 = a, sub.Prefix.Bits(), sub.Gateway
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if n.Internal {
 		e.Gateway, p.gateway6 = netip.Addr{}, netip.Addr{}
@@ -126,6 +132,8 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 	if err != nil {
 		return err
 	}
+	s.m.making <- struct{}{}
+	defer func() { <-s.m.making }()
 	return onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
@@ -136,7 +144,7 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 		}
 		if !wantsIPv6(plans) {
 			// Loopback keeps ::1. No IPv6 in the kernel at all is as good.
-			_ = setSysctl("ipv6/conf/default/disable_ipv6", "1")
+			_ = writeSysctl("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
 		}
 		inside, err := rtnl.Open()
 		if err != nil {

@@ -191,7 +191,7 @@ func (m *Manager) up(n *Network) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(m.addresses(n.ID), 0o700); err != nil {
+	if err := os.MkdirAll(m.runNetwork(n.ID), 0o700); err != nil {
 		return err
 	}
 	present, err := m.fw.present()
@@ -265,7 +265,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	if err := m.down(n); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
-	m.forget(n.ID)
+	m.forgetZone(n.ID)
 	if err := os.Remove(m.recordPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

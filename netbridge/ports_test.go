@@ -102,12 +102,17 @@ func TestRelease(t *testing.T) {
 		t.Error("a path is no container ID")
 	}
 	// Died between the claim of its address and its record.
-	_, err := m.claim(n, &n.Subnets[0], testID("early"), netip.Addr{})
-	must(t, err)
+	must(t, m.withLeases(n.ID, func(l *leases) error {
+		_, err := m.claim(l, n, &n.Subnets[0], testID("early"), netip.Addr{})
+		return err
+	}))
 	must(t, m.Release(t.Context(), testID("early")))
-	if links, _ := os.ReadDir(m.addresses(n.ID)); len(links) != 0 {
-		t.Errorf("claims left: %v", links)
-	}
+	must(t, m.withLeases(n.ID, func(l *leases) error {
+		if taken := l.taken(); len(taken) != 0 {
+			t.Errorf("addresses left: %v", taken)
+		}
+		return nil
+	}))
 }
 
 // TestAdopt passes a running container on to another process.

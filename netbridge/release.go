@@ -23,7 +23,7 @@ func (m *Manager) Release(ctx context.Context, containerID string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r, err := m.readSandbox(m.sandboxRecord(containerID))
+	r, err := readSandbox(m.sandboxRecord(containerID))
 	if errors.Is(err, fs.ErrNotExist) {
 		r, err = &sandboxRecord{ContainerID: containerID}, nil
 	}
@@ -49,28 +49,16 @@ func (m *Manager) sweep(containerID string) error {
 		return err
 	}
 	var errs []error
-	remove := func(path string) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, n := range networks {
+		if err := os.Remove(m.endpointPath(n.Name(), containerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
-	}
-	for _, n := range networks {
-		remove(m.endpointPath(n.Name(), containerID))
-		claims, err := os.ReadDir(m.addresses(n.Name()))
-		if err != nil {
-			continue
-		}
-		for _, c := range claims {
-			path := filepath.Join(m.addresses(n.Name()), c.Name())
-			if holder, err := os.Readlink(path); err == nil && holder == containerID {
-				remove(path)
-			}
-		}
+		errs = append(errs, m.yield(n.Name(), containerID))
 	}
 	return errors.Join(errs...)
 }
 
-func (m *Manager) readSandbox(path string) (*sandboxRecord, error) {
+func readSandbox(path string) (*sandboxRecord, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -94,7 +82,7 @@ func (m *Manager) sandboxes() ([]*sandboxRecord, error) {
 		if !isRecord(e.Name()) {
 			continue
 		}
-		if r, err := m.readSandbox(filepath.Join(dir, e.Name())); err == nil {
+		if r, err := readSandbox(filepath.Join(dir, e.Name())); err == nil {
 			all = append(all, r)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 
@@ -72,6 +71,12 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if _, err := os.Lstat(m.sandboxRecord(cfg.ContainerID)); err == nil {
+		// Left by an earlier life of the container that ended in a crash.
+		if err := m.Release(ctx, cfg.ContainerID); err != nil {
+			return nil, err
+		}
+	}
 	s := &Sandbox{m: m, cfg: cfg, record: sandboxRecord{ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName}}
 	defer func() {
 		if err != nil {
@@ -94,10 +99,8 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 	if err := m.publish(s.record.Publications); err != nil {
 		return nil, err
 	}
-	for i, p := range plans {
-		if err := m.announce(p.network, s.record.Endpoints[i].Endpoint, cfg); err != nil {
-			return nil, fmt.Errorf("record the endpoint of %s: %w", cfg.ContainerName, err)
-		}
+	if err := m.announce(&s.record); err != nil {
+		return nil, err
 	}
 	s.serve()
 	return s, nil
@@ -127,16 +130,21 @@ func (m *Manager) writeSandbox(r *sandboxRecord) error {
 	return writeLive(m.sandboxRecord(r.ContainerID), data)
 }
 
-// announce lets the resolvers of every container on the network see an endpoint.
-func (m *Manager) announce(n *Network, e Endpoint, cfg SandboxConfig) error {
-	data, err := json.Marshal(endpointRecord{
-		ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName,
-		Aliases: e.Aliases, IPv4: e.IPv4, IPv6: e.IPv6,
-	})
-	if err != nil {
-		return err
+// announce lets the resolvers of every container on the networks see a container.
+func (m *Manager) announce(r *sandboxRecord) error {
+	for _, e := range r.Endpoints {
+		name := m.endpointPath(e.NetworkID, r.ContainerID)
+		err := os.Link(m.sandboxRecord(r.ContainerID), name)
+		if errors.Is(err, fs.ErrExist) { // an earlier life's
+			if err = os.Remove(name); err == nil {
+				err = os.Link(m.sandboxRecord(r.ContainerID), name)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("record the endpoint of %s on network %s: %w", r.ContainerName, e.Network, err)
+		}
 	}
-	return writeLive(m.endpointPath(n.ID, cfg.ContainerID), data)
+	return nil
 }
 
 // publish puts ports in force, on a table that somebody may have flushed away.
@@ -229,14 +237,10 @@ func (m *Manager) eachVeth(r *sandboxRecord, do func(*rtnl.Batch, string)) error
 
 // vacate gives a container's addresses back and then forgets the container.
 func (m *Manager) vacate(r *sandboxRecord) error {
-	var errs []error
 	for _, e := range r.Endpoints {
-		for _, a := range []netip.Addr{e.IPv4, e.IPv6} {
-			errs = append(errs, m.yield(e.NetworkID, r.ContainerID, a))
+		if err := m.yield(e.NetworkID, r.ContainerID); err != nil {
+			return err
 		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
 	}
 	if err := os.Remove(m.sandboxRecord(r.ContainerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

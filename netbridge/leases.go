@@ -1,0 +1,147 @@
+package netbridge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// leases is the table of the addresses of one network that are taken:
+// <run>/networks/<id>/leases, entries of one size, an address and the
+// container that has it; zeros are a free entry. It is read and changed under
+// flock(2). One file a network rather than one an address, because making a
+// file is the dearest thing that a start does on some file systems.
+type leases struct {
+	file *os.File
+	data []byte
+}
+
+const (
+	leaseAddr = 16
+	leaseID   = 64
+	leaseSize = leaseAddr + leaseID
+)
+
+// withLeases calls fn with the table of a network, locked.
+func (m *Manager) withLeases(networkID string, fn func(t *leases) error) error {
+	path := m.runNetwork(networkID) + "/leases"
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the table of addresses: %w", err)
+	}
+	defer f.Close() // and with it the lock
+	for {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	t := &leases{file: f}
+	if t.data, err = io.ReadAll(f); err != nil {
+		return err
+	}
+	t.data = t.data[:len(t.data)/leaseSize*leaseSize]
+	return fn(t)
+}
+
+func (t *leases) each(fn func(at int, addr netip.Addr, id string)) {
+	for at := 0; at < len(t.data); at += leaseSize {
+		entry := t.data[at : at+leaseSize]
+		if id := string(bytes.TrimRight(entry[leaseAddr:], "\x00")); id != "" {
+			fn(at, netip.AddrFrom16([16]byte(entry[:leaseAddr])).Unmap(), id)
+		}
+	}
+}
+
+// taken maps each address to the container that has it.
+func (t *leases) taken() map[netip.Addr]string {
+	all := map[netip.Addr]string{}
+	t.each(func(_ int, addr netip.Addr, id string) { all[addr] = id })
+	return all
+}
+
+// take notes that a container has an address.
+func (t *leases) take(addr netip.Addr, id string) error {
+	var entry [leaseSize]byte
+	a := addr.As16()
+	copy(entry[:], a[:])
+	if copy(entry[leaseAddr:], id) < len(id) || id == "" {
+		return fmt.Errorf("container ID %q is empty or longer than %d bytes", id, leaseID)
+	}
+	at := 0
+	for at < len(t.data) && t.data[at+leaseAddr] != 0 {
+		at += leaseSize
+	}
+	if at == len(t.data) {
+		t.data = append(t.data, entry[:]...)
+	} else {
+		copy(t.data[at:], entry[:])
+	}
+	_, err := t.file.WriteAt(entry[:], int64(at))
+	return err
+}
+
+// drop gives back every address of a container.
+func (t *leases) drop(id string) (err error) {
+	t.each(func(at int, _ netip.Addr, holder string) {
+		if holder == id {
+			clear(t.data[at : at+leaseSize])
+			_, werr := t.file.WriteAt(t.data[at:at+leaseSize], int64(at))
+			err = errors.Join(err, werr)
+		}
+	})
+	return err
+}
+
+// yield gives back every address that a container has on a network.
+func (m *Manager) yield(networkID, containerID string) error {
+	if _, err := os.Stat(m.runNetwork(networkID)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return m.withLeases(networkID, func(t *leases) error { return t.drop(containerID) })
+}
+
+// claim takes an address of a subnet: the one asked for, or the lowest free.
+func (m *Manager) claim(t *leases, n *Network, s *Subnet, containerID string, fixed netip.Addr) (netip.Addr, error) {
+	taken := t.taken()
+	if fixed.IsValid() {
+		if fixed == s.Gateway || fixed == s.Prefix.Addr() {
+			return fixed, fmt.Errorf("address %s is not one that containers on network %s (%s, gateway %s) can have", fixed, n.Name, s.Prefix, s.Gateway)
+		}
+		switch holder, ok := taken[fixed]; {
+		case !ok:
+			return fixed, t.take(fixed, containerID)
+		case holder == containerID:
+			return fixed, nil
+		default:
+			if r, err := readEndpoint(m.endpointPath(n.ID, holder), n.ID); err == nil {
+				holder = r.name()
+			}
+			return fixed, &AddressInUseError{Network: n.Name, Address: fixed, Holder: holder}
+		}
+	}
+	first, last := s.bounds()
+	for a := first; a.IsValid() && !last.Less(a); a = a.Next() {
+		if _, ok := taken[a]; !ok && a != s.Gateway && !s.reserved(a) {
+			return a, t.take(a, containerID)
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("network %s has no free address left in %s", n.Name, s.Prefix)
+}
+
+func (s *Subnet) reserved(a netip.Addr) bool {
+	for _, r := range s.Aux {
+		if r == a {
+			return true
+		}
+	}
+	return false
+}
