@@ -318,8 +318,12 @@ func (s *fakeSupervisor) Wait(ctx context.Context, id, _ string) (int, error) {
 	if h.onWait == nil {
 		return 0, errNotMet
 	}
-	h.onWait(h.containers[id], h.states[id])
-	return 0, ctx.Err()
+	state, ok := h.states[id]
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	h.onWait(h.containers[id], state)
+	return state.ExitCode, ctx.Err()
 }
 
 func (s *fakeSupervisor) Remove(_ context.Context, id string, _, _ bool) error {
@@ -450,4 +454,27 @@ func (s *sink) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.lines, "\n")
+}
+
+func (h *fakeHost) Exec(_ context.Context, id string, opts ExecOptions, _ Streams) (int, error) {
+	defer h.lock()()
+	h.note("exec %s %s", h.containers[id].Spec.Name, strings.Join(opts.Args, " "))
+	return 0, nil
+}
+
+func (s *fakeSupervisor) Attach(_ context.Context, id string, streams Streams) (func() error, error) {
+	h := (*fakeHost)(s)
+	defer h.lock()()
+	h.note("attach %s", h.containers[id].Spec.Name)
+	return func() error {
+		fmt.Fprintln(streams.Stdout, "output")
+		return nil
+	}, nil
+}
+
+func (s *fakeSupervisor) Resize(_ context.Context, _ string, size WindowSize) error {
+	h := (*fakeHost)(s)
+	defer h.lock()()
+	h.note("resize %d %d", size.Rows, size.Columns)
+	return nil
 }

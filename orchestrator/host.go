@@ -2,6 +2,8 @@ package orchestrator
 
 import (
 	"context"
+	"io"
+	"os"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -53,6 +55,11 @@ type Host interface {
 	// supervisor knows.
 	RemoveContainer(ctx context.Context, id string, volumes bool) error
 
+	// Exec runs a process inside a container, in the calling process's own
+	// charge, and returns its exit code once it has ended; with Detach once it
+	// has started.
+	Exec(ctx context.Context, id string, opts ExecOptions, streams Streams) (exitCode int, err error)
+
 	// Logs calls emit for each line that a container wrote.
 	Logs(ctx context.Context, id string, opts LogOptions, emit func(LogLine)) error
 }
@@ -69,6 +76,10 @@ type Supervisor interface {
 	// "healthy"), with the exit code of one that has ended.
 	Wait(ctx context.Context, id, condition string) (exitCode int, err error)
 	Remove(ctx context.Context, id string, force, volumes bool) error
+	// Attach connects a container's streams until its output ends. It returns
+	// once it is connected; the function it returns waits for the end.
+	Attach(ctx context.Context, id string, streams Streams) (wait func() error, err error)
+	Resize(ctx context.Context, id string, size WindowSize) error
 	// Events are what happens from now on; the channel is closed when the
 	// supervisor leaves or ctx is done.
 	Events(ctx context.Context) (<-chan LifeEvent, error)
@@ -82,6 +93,40 @@ type BuildOptions struct {
 	Args  types.MappingWithEquals
 	Quiet bool
 }
+
+// Streams are the user's side of a process. A nil one is not connected.
+type Streams struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	// Resize tells of each new size of the user's terminal.
+	Resize <-chan WindowSize
+	// Signals are passed on to the process.
+	Signals <-chan os.Signal
+}
+
+// WindowSize is that of a terminal, in characters.
+type WindowSize struct{ Rows, Columns uint16 }
+
+// ExecOptions say what Exec runs.
+type ExecOptions struct {
+	Args       []string
+	Env        []string // "K=V"
+	User       string
+	WorkingDir string
+	TTY        bool
+	Privileged bool
+	Detach     bool
+}
+
+// StartError says that a container's or an exec's program could not be run,
+// with the exit code that Docker gives for it: 125, 126 or 127.
+type StartError struct {
+	Code    int
+	Message string
+}
+
+func (e *StartError) Error() string { return e.Message }
 
 // Volume is a named volume as far as a project cares.
 type Volume struct {

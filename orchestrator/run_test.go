@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +49,41 @@ func TestCreateOneOffWithoutDependencies(t *testing.T) {
 		if !slices.Equal(c.Spec.Networks[0].Aliases, []string{"app"}) {
 			t.Errorf("aliases %q", c.Spec.Networks[0].Aliases)
 		}
+	}
+}
+
+func TestRunOneOff(t *testing.T) {
+	r := newRig(t)
+	p := load(t, "services: {app: {image: j}}")
+	create := func() *engine.Container {
+		t.Helper()
+		c, err := r.CreateOneOff(t.Context(), p, RunOptions{Service: "app", Name: "x", AutoRemove: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.did()
+		return c
+	}
+	c := create()
+	r.host.onWait = func(_ *engine.Container, s *engine.State) { s.Status, s.ExitCode = engine.Exited, 3 }
+	var out strings.Builder
+	code, err := r.RunOneOff(t.Context(), c, &Streams{Stdout: &out})
+	if code != 3 || err != nil || out.String() != "output\n" {
+		t.Errorf("got %d, %v, %q", code, err, out.String())
+	}
+	if did := strings.Join(r.did(), ", "); did != "attach x, start x, remove x" {
+		t.Errorf("did %q", did)
+	}
+	delete(r.host.containers, c.ID)
+
+	c = create()
+	r.host.onStart = func(*engine.Container, *engine.State) error { return &StartError{127, "no such file"} }
+	var start *StartError
+	if _, err := r.RunOneOff(t.Context(), c, &Streams{Stdout: &out}); !errors.As(err, &start) || start.Code != 127 {
+		t.Errorf("got %v", err)
+	}
+	if did := r.did(); did[len(did)-1] != "remove x" {
+		t.Errorf("did %q", did)
 	}
 }
 
