@@ -1,0 +1,155 @@
+package keeper
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain lets the test binary be a supervisor that lives three lives: in the
+// first it starts a child and leaves a pipe with the keeper, and dies; in the
+// second it takes both over; in the third it ends what it should.
+func TestMain(m *testing.M) {
+	if os.Args[0] == SupervisorName {
+		supervise(os.Args[1])
+	}
+	os.Exit(m.Run())
+}
+
+func note(dir, text string) {
+	f, err := os.OpenFile(filepath.Join(dir, "notes"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintln(f, text)
+	f.Close()
+}
+
+func supervise(dir string) {
+	link, left, err := Open()
+	if err != nil {
+		note(dir, "open: "+err.Error())
+		os.Exit(1)
+	}
+	life, _ := os.ReadFile(filepath.Join(dir, "life"))
+	os.WriteFile(filepath.Join(dir, "life"), append(life, '1'), 0o600)
+	switch len(life) {
+	case 0:
+		r, w, _ := os.Pipe()
+		link.Store("c1/stdout", r)
+		link.Store("c2/stdout", r)
+		link.Drop("c2")
+		child := exec.Command("/bin/busybox", "sh", "-c", "echo from the child; read x; exit 7")
+		stdinR, stdinW, _ := os.Pipe()
+		link.Store("c1/stdin", stdinW)
+		child.Stdin, child.Stdout = stdinR, w
+		if err := child.Start(); err != nil {
+			panic(err)
+		}
+		os.WriteFile(filepath.Join(dir, "child"), []byte(strconv.Itoa(child.Process.Pid)), 0o600)
+		Ready(nil)
+		time.Sleep(50 * time.Millisecond) // the keeper has read it all
+		unix.Kill(os.Getpid(), unix.SIGKILL)
+		select {}
+	case 1:
+		note(dir, fmt.Sprintf("left %d", len(left)))
+		line := make([]byte, 15)
+		io.ReadFull(left["c1/stdout"], line)
+		note(dir, string(line))
+		left["c1/stdin"].Write([]byte("go\n"))
+		pid := child(dir)
+		e := <-link.Exit(pid)
+		note(dir, fmt.Sprintf("exit %d", e.Status.ExitStatus()))
+		unix.Kill(os.Getpid(), unix.SIGKILL) // before it was noted
+		select {}
+	default:
+		e := <-link.Exit(child(dir))
+		note(dir, fmt.Sprintf("again %d", e.Status.ExitStatus()))
+		link.Noted(child(dir))
+		link.Drop("c1")
+		if len(life) == 2 {
+			note(dir, "become")
+			file, _ := os.Open(dir)
+			link.Store("kept", file)
+			// The keeper dies; we go on as the keeper.
+			unix.Kill(os.Getppid(), unix.SIGKILL)
+			<-link.Lost()
+			note(dir, fmt.Sprint("failed: ", link.Become(os.Args[1:])))
+		}
+		os.Exit(0)
+	}
+}
+
+func child(dir string) int {
+	data, _ := os.ReadFile(filepath.Join(dir, "child"))
+	pid, _ := strconv.Atoi(string(data))
+	return pid
+}
+
+func TestThreeLives(t *testing.T) {
+	dir := t.TempDir()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	// The fourth life, after the exec in place, finds no such exit any more.
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{Name, dir, dir, "project"}, ExtraFiles: []*os.File{w}, Stderr: log, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	answer, err := io.ReadAll(r)
+	if string(answer) != "ok" || err != nil {
+		t.Errorf("ready: %q, %v", answer, err)
+	}
+	cmd.Wait()
+	want := "left 2\nfrom the child\n\nexit 7\nagain 7\nbecome\n"
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		notes, _ := os.ReadFile(filepath.Join(dir, "notes"))
+		life, _ := os.ReadFile(filepath.Join(dir, "life"))
+		if string(notes) == want && len(life) == 4 {
+			break
+		}
+		if time.Now().After(deadline) {
+			said, _ := os.ReadFile(log.Name())
+			t.Fatalf("%d lives, notes:\n%s\nwant:\n%s\nlog:\n%s", len(life), notes, want, said)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	// The one that became the keeper has a supervisor that waits for an exit
+	// which never comes: end both.
+	ended := 0
+	for range 100 {
+		procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		found := 0
+		for _, p := range procs {
+			data, _ := os.ReadFile(p)
+			if strings.Contains(string(data), "\x00"+dir+"\x00") {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(p)))
+				unix.Kill(pid, unix.SIGKILL)
+				found++
+				ended++
+			}
+		}
+		if found == 0 && ended > 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("processes are left (%d ended)", ended)
+}
