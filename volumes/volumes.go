@@ -230,5 +230,6 @@ func (s *Store) CopyUp(name string, from int) error {
 	if err := unix.Syncfs(to); err != nil {
 		return err
 	}
-	return os.Rename(tmp, s.Path(name))
+	// Not os.Rename, which takes no empty directory for a target.
+	return unix.Rename(tmp, s.Path(name))
 }

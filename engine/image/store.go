@@ -152,6 +152,13 @@ func (s *Store) load(ix *index, id string) (*Image, error) {
 	if err := json.Unmarshal(data, &img.Config); err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
 	}
+	var docker struct {
+		Config struct{ Healthcheck *Health } `json:"config"`
+	}
+	if err := json.Unmarshal(data, &docker); err != nil {
+		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
+	}
+	img.Health = docker.Config.Healthcheck
 	img.Platform = img.Config.OS + "/" + img.Config.Architecture
 	if img.Config.Variant != "" {
 		img.Platform += "/" + img.Config.Variant

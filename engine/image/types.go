@@ -27,6 +27,18 @@ type Image struct {
 	Size        int64   // bytes, of all layers unpacked
 	Created     time.Time
 	Platform    string // "linux/amd64"
+	Health      *Health
+}
+
+// Health is Docker's healthcheck in an image's configuration, which the OCI's
+// does not have.
+type Health struct {
+	Test          []string
+	Interval      time.Duration
+	Timeout       time.Duration
+	StartPeriod   time.Duration
+	StartInterval time.Duration
+	Retries       int
 }
 
 // Layer is one unpacked layer.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -117,3 +118,7 @@ func (p *program) setCaps(caps *specs.LinuxCapabilities) error {
 	}
 	return nil
 }
+
+// KnownCapability says whether name, such as CAP_CHOWN, is a capability of the
+// kernels we know.
+func KnownCapability(name string) bool { return slices.Contains(capNames, name) }

@@ -356,8 +356,9 @@ func (c *creation) cgroupMounts(p *program, at string, flags uintptr) error {
 	return unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|flags, "")
 }
 
-// startTicks reads field 22 of /proc/<pid>/stat.
-func startTicks(pid int) uint64 {
+// StartTicks reads field 22 of /proc/<pid>/stat: when the process began, which
+// tells it from a later one with the same number. It is 0 for none.
+func StartTicks(pid int) uint64 {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0

@@ -401,7 +401,7 @@ func (c *Container) Start() error {
 	if err := r.verdict(); err != nil {
 		return err
 	}
-	c.StartTicks = startTicks(c.PID)
+	c.StartTicks = StartTicks(c.PID)
 	return nil
 }
 

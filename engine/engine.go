@@ -1,0 +1,217 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"compose/engine/image"
+	"compose/engine/runtime"
+	"compose/internal/roots"
+	"compose/internal/statefile"
+	"compose/netbridge"
+	"compose/volumes"
+)
+
+// formatVersion is that of config.json and state.json.
+const formatVersion = 1
+
+// Engine is the containers, images, networks and volumes of one root. Its
+// methods may be used by several goroutines and several processes at once.
+type Engine struct {
+	roots    roots.Roots
+	images   *image.Store
+	networks *netbridge.Manager
+	volumes  *volumes.Store
+}
+
+// Open returns the engine of a root. It scans nothing.
+func Open(r roots.Roots) (*Engine, error) {
+	if err := r.Create(); err != nil {
+		return nil, err
+	}
+	images, err := image.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	networks, err := netbridge.Open(r)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{roots: r, images: images, networks: networks, volumes: volumes.Open(r)}, nil
+}
+
+// Images is the image store.
+func (e *Engine) Images() *image.Store { return e.images }
+
+// Networks is the network manager.
+func (e *Engine) Networks() *netbridge.Manager { return e.networks }
+
+// Volumes is the volume store.
+func (e *Engine) Volumes() *volumes.Store { return e.volumes }
+
+// Roots are the directories of this installation.
+func (e *Engine) Roots() roots.Roots { return e.roots }
+
+// NotFoundError says that there is no such container.
+type NotFoundError struct{ Ref string }
+
+func (e *NotFoundError) Error() string { return "No such container: " + e.Ref }
+
+// Is lets errors.Is match fs.ErrNotExist.
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Filter chooses containers; what is left zero does not matter.
+type Filter struct {
+	Project string
+	Labels  map[string]string
+}
+
+func (f Filter) matches(c *Container) bool {
+	if f.Project != "" && c.Spec.Project != f.Project {
+		return false
+	}
+	for k, v := range f.Labels {
+		if c.Spec.Labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) dir(id string) string        { return e.roots.Container(id) }
+func (e *Engine) configPath(id string) string { return filepath.Join(e.dir(id), "config.json") }
+func (e *Engine) statePath(id string) string  { return filepath.Join(e.dir(id), "state.json") }
+
+// LogPath is the file that the container's output goes to.
+func (e *Engine) LogPath(id string) string { return filepath.Join(e.dir(id), id+"-json.log") }
+
+// cgroupParent is the group above all containers of this root.
+func (e *Engine) cgroupParent() string { return "compose-" + e.roots.Tag() }
+
+func (e *Engine) cgroupPath(c *Container) string {
+	if c.Spec.CgroupParent != "" {
+		return filepath.Join(strings.Trim(filepath.Clean("/"+c.Spec.CgroupParent), "/"), e.cgroupParent()+"-"+c.ID)
+	}
+	return filepath.Join(e.cgroupParent(), c.ID)
+}
+
+// Containers returns the containers that match, the oldest first.
+func (e *Engine) Containers(_ context.Context, f Filter) ([]*Container, error) {
+	entries, err := os.ReadDir(e.roots.Containers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var list []*Container
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		c, err := e.read(entry.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed in the meantime
+		}
+		if err != nil {
+			return nil, err
+		}
+		if f.matches(c) {
+			list = append(list, c)
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
+	return list, nil
+}
+
+func (e *Engine) read(id string) (*Container, error) {
+	var c Container
+	if err := statefile.ReadJSON(e.configPath(id), &c); err != nil {
+		return nil, err
+	}
+	if c.Version > formatVersion {
+		return nil, fmt.Errorf("%s was written by a newer version of compose (format %d, this one knows %d): use that version", e.configPath(id), c.Version, formatVersion)
+	}
+	return &c, nil
+}
+
+// Container finds a container by its name, its ID or an unambiguous beginning of it.
+func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) {
+	if id, ok := e.idOfName(ref); ok {
+		if c, err := e.read(id); err == nil {
+			return c, nil
+		}
+	}
+	if !isID(ref) {
+		return nil, &NotFoundError{ref}
+	}
+	if len(ref) == 64 {
+		c, err := e.read(ref)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = &NotFoundError{ref}
+		}
+		return c, err
+	}
+	entries, err := os.ReadDir(e.roots.Containers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	found := ""
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ref) {
+			if found != "" {
+				return nil, fmt.Errorf("the container ID %s is ambiguous: give more of its digits", ref)
+			}
+			found = entry.Name()
+		}
+	}
+	if found == "" {
+		return nil, &NotFoundError{ref}
+	}
+	return e.Container(ctx, found)
+}
+
+func isID(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	return strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// State returns what is true of a container now. A process that is gone
+// without a word, after a crash of the host say, is reported as exited.
+func (e *Engine) State(id string) (*State, error) {
+	s := &State{Version: formatVersion, Status: Created}
+	err := statefile.ReadJSON(e.statePath(id), s)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(e.configPath(id)); err != nil {
+			return nil, &NotFoundError{id}
+		}
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if (s.Status == Running || s.Status == Paused) && !Alive(s.PID, s.PIDStart) {
+		s.Status, s.PID = Exited, 0
+		if s.ExitCode == 0 {
+			s.ExitCode = 255
+		}
+	}
+	return s, nil
+}
+
+// WriteState records a container's state. Its supervisor alone does that.
+func (e *Engine) WriteState(id string, s *State) error {
+	s.Version = formatVersion
+	return statefile.WriteJSON(e.statePath(id), s)
+}
+
+// Alive says whether the process with this number is the one that started
+// then, and not another that got the number later.
+func Alive(pid int, start uint64) bool {
+	return pid > 0 && runtime.StartTicks(pid) == start
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"compose/engine/runtime"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// ExecSpec asks for one more process in a running container. What is left zero
+// is the container's own.
+type ExecSpec struct {
+	Args       []string
+	Env        []string
+	User       string
+	WorkingDir string
+	TTY        bool
+	Privileged bool
+}
+
+// ExecProcess is a process that Exec has started, a child of the caller.
+type ExecProcess struct {
+	PID     int
+	PIDFD   *os.File
+	Console *os.File // the terminal's master side, or nil
+}
+
+// Exec runs a process inside a running container. The calling process is its
+// parent, so no supervisor stands in between. A program that cannot be run
+// gives a *runtime.ExecError.
+func (e *Engine) Exec(_ context.Context, id string, x ExecSpec, stdio Stdio) (*ExecProcess, error) {
+	c, err := e.read(id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.State(id)
+	if err != nil {
+		return nil, err
+	}
+	switch s.Status {
+	case Running:
+	case Paused:
+		return nil, fmt.Errorf("Container %s is paused, unpause the container before exec", c.Spec.Name)
+	default:
+		return nil, fmt.Errorf("Container %s is not running", c.ID)
+	}
+	limits := c.Spec
+	limits.Privileged = limits.Privileged || x.Privileged
+	spec := runtime.DefaultSpec()
+	if err := secure(&limits, spec); err != nil {
+		return nil, err
+	}
+	p := spec.Process
+	p.Args, p.Terminal, p.Cwd = x.Args, x.TTY, x.WorkingDir
+	if p.Cwd == "" {
+		p.Cwd = c.Spec.WorkingDir
+	}
+	p.User = specs.User{Username: x.User}
+	if x.User == "" {
+		p.User.Username = c.Spec.User
+	}
+	env := processEnv(c)
+	if x.TTY && !slices.ContainsFunc(env, func(kv string) bool { return len(kv) > 5 && kv[:5] == "TERM=" }) {
+		env = append(env, "TERM=xterm")
+	}
+	p.Env = mergeEnv(env, x.Env)
+	for _, u := range c.Spec.Ulimits {
+		l, err := rlimit(u)
+		if err != nil {
+			return nil, err
+		}
+		p.Rlimits = append(p.Rlimits, l)
+	}
+	pidfd, err := unix.PidfdOpen(s.PID, 0)
+	if err != nil {
+		return nil, fmt.Errorf("Container %s is not running", c.ID)
+	}
+	target := os.NewFile(uintptr(pidfd), "pidfd")
+	defer target.Close()
+	if !Alive(s.PID, s.PIDStart) {
+		return nil, fmt.Errorf("Container %s is not running", c.ID)
+	}
+	made, err := runtime.Exec(runtime.ExecTarget{PID: s.PID, PIDFD: target, CgroupPath: e.cgroupPath(c)},
+		p, spec.Linux.Seccomp, c.Spec.GroupAdd, [3]*os.File{stdio.Stdin, stdio.Stdout, stdio.Stderr})
+	if err != nil {
+		return nil, err
+	}
+	return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console}, nil
+}

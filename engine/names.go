@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"compose/internal/filelock"
+	"compose/internal/statefile"
+)
+
+var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// NameTakenError says that another container has the name.
+type NameTakenError struct{ Name, ID string }
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", "/"+e.Name, e.ID)
+}
+
+// Names are files in containers/.names that hold the container's ID.
+func (e *Engine) namePath(name string) string {
+	return filepath.Join(e.roots.Containers(), ".names", name)
+}
+
+func (e *Engine) idOfName(name string) (string, bool) {
+	if !validName.MatchString(name) {
+		return "", false
+	}
+	data, err := os.ReadFile(e.namePath(name))
+	return string(data), err == nil && len(data) == 64
+}
+
+// claimName gives the name to a container. A claim of a container that does
+// not exist was left by a crash and counts for nothing.
+func (e *Engine) claimName(name, id string) error {
+	lock, err := filelock.Exclusive(filepath.Join(e.roots.Containers(), ".names.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if other, ok := e.idOfName(name); ok && other != id {
+		if _, err := os.Stat(e.configPath(other)); err == nil {
+			return &NameTakenError{name, other}
+		}
+		if _, err := os.Stat(e.newDir(other)); err == nil {
+			return &NameTakenError{name, other} // being made by another process
+		}
+	}
+	path := e.namePath(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	// Not fsynced: the container's own record says the name too.
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, []byte(id), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+func (e *Engine) releaseName(name, id string) error {
+	lock, err := filelock.Exclusive(filepath.Join(e.roots.Containers(), ".names.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if holder, ok := e.idOfName(name); !ok || holder != id {
+		return nil
+	}
+	if err := os.Remove(e.namePath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// RenameContainer gives a container another name.
+func (e *Engine) RenameContainer(id, name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
+	}
+	c, err := e.read(id)
+	if err != nil {
+		return err
+	}
+	if err := e.claimName(name, id); err != nil {
+		return err
+	}
+	old := c.Spec.Name
+	c.Spec.Name = name
+	if err := statefile.WriteJSON(e.configPath(id), c); err != nil {
+		return err
+	}
+	if old == name {
+		return nil
+	}
+	return e.releaseName(old, id)
+}
+
+func newID() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails, crypto/rand
+	return hex.EncodeToString(b[:])
+}
