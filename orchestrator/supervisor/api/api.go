@@ -1,0 +1,104 @@
+// Package api is what a project's supervisor and its clients say to each
+// other: HTTP and JSON on a unix socket, below the path /v1.
+package api
+
+import (
+	"path/filepath"
+	"time"
+
+	"compose/internal/roots"
+)
+
+// Prefix is that of all paths; it names the version.
+const Prefix = "/v1"
+
+// Socket is where the supervisor of a project listens.
+func Socket(r roots.Roots, project string) string {
+	return filepath.Join(r.RunProject(project), "supervisor.sock")
+}
+
+// SpawnLock is held by who starts a supervisor and by one that is leaving.
+func SpawnLock(r roots.Roots, project string) string {
+	return filepath.Join(r.RunProject(project), "spawn.lock")
+}
+
+// Log is where a supervisor and its keeper say what goes wrong with themselves.
+func Log(r roots.Roots, project string) string {
+	return filepath.Join(r.Project(project), "supervisor.log")
+}
+
+// Info answers GET /info.
+type Info struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+	Project string `json:"project"`
+}
+
+// Error is the body of every answer that is not a success. 404 says that there
+// is no such container.
+type Error struct {
+	Message string `json:"message"`
+	Code    int    `json:"code,omitempty"` // 125 to 128: the program could not be run
+}
+
+// Stop is the body of POST /containers/{id}/stop and /restart. A nil timeout
+// is the container's own, a negative one waits for ever.
+type Stop struct {
+	Signal  string   `json:"signal,omitempty"`
+	Timeout *float64 `json:"timeout_seconds"`
+}
+
+// Kill is the body of POST /containers/{id}/kill.
+type Kill struct {
+	Signal string `json:"signal"`
+}
+
+// The conditions of Wait.
+const (
+	NotRunning = "not-running"
+	Removed    = "removed"
+	// Healthy is met by a container without a healthcheck as soon as it runs.
+	// A wait for it also ends where it will not come to that: the container is
+	// unhealthy or has ended.
+	Healthy = "healthy"
+)
+
+// Wait is the body of POST /containers/{id}/wait, and Waited the answer.
+type Wait struct {
+	Condition string `json:"condition"`
+}
+
+// Waited says how things stood when a wait ended.
+type Waited struct {
+	ExitCode int    `json:"exit_code"`
+	Status   string `json:"status"`
+}
+
+// Remove is the body of POST /containers/{id}/remove.
+type Remove struct {
+	Force   bool `json:"force"`   // also one that runs: it is killed
+	Volumes bool `json:"volumes"` // its anonymous volumes too
+}
+
+// Resize is the body of POST /containers/{id}/resize.
+type Resize struct {
+	Rows    uint16 `json:"rows"`
+	Columns uint16 `json:"cols"`
+}
+
+// Event is one line of GET /events.
+type Event struct {
+	Time       time.Time         `json:"time"`
+	Type       string            `json:"type"`   // "container"
+	Action     string            `json:"action"` // "start", "die", "destroy", "health_status: healthy", ...
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Attributes map[string]string `json:"attributes,omitempty"` // of "die": exitCode, restarting
+}
+
+// The streams of an attached container without a terminal. Each frame has a
+// header of eight bytes: the stream, three zeros and the length, big endian.
+const (
+	Stdout = 1
+	Stderr = 2
+)
