@@ -44,7 +44,9 @@ func (h *engineHost) Exec(ctx context.Context, id string, opts ExecOptions, stre
 	go forward(p, streams, stop)
 	if opts.TTY {
 		defer p.Console.Close()
-		go func() { _, _ = io.Copy(p.Console, streams.Stdin) }()
+		if streams.Stdin != nil {
+			go func() { _, _ = io.Copy(p.Console, streams.Stdin) }()
+		}
 		_, _ = io.Copy(streams.Stdout, p.Console) // EIO is how a terminal ends
 	}
 	status, err := runtime.Reap(p.PID)

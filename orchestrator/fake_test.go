@@ -316,7 +316,7 @@ func (s *fakeSupervisor) Wait(ctx context.Context, id, _ string) (int, error) {
 	h := (*fakeHost)(s)
 	defer h.lock()()
 	if h.onWait == nil {
-		return 0, errNotMet
+		return 0, errors.New("nobody ends it")
 	}
 	state, ok := h.states[id]
 	if !ok {

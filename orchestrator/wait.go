@@ -92,21 +92,19 @@ func (o *operator) waitForOne(ctx context.Context, op WaitFor, inst *Instance) e
 		}
 		if _, err := sup.Wait(ctx, inst.ID, condition); err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotMet) {
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 }
-
-// errNotMet is matched by the error of Supervisor.Wait where the condition
-// can no longer be met; the state on disk says why.
-var errNotMet = errors.New("the condition cannot be met")
 
 // met says whether a container's state is what the condition asks, and fails
 // where it will not come to that.
 func met(op WaitFor, inst *Instance, s *engine.State, c *engine.Container) (bool, error) {
 	if op.Condition == types.ServiceConditionCompletedSuccessfully {
 		switch {
+		case s.Status == engine.Created:
+			return false, fmt.Errorf("container %s has not been started", inst.Name)
 		case s.Status != engine.Exited && s.Status != engine.Dead:
 			return false, nil
 		case s.ExitCode != 0:
@@ -114,8 +112,11 @@ func met(op WaitFor, inst *Instance, s *engine.State, c *engine.Container) (bool
 		}
 		return true, nil
 	}
-	if s.Status == engine.Exited || s.Status == engine.Dead {
+	switch s.Status {
+	case engine.Exited, engine.Dead:
 		return false, fmt.Errorf("container %s exited (%d)", inst.Name, s.ExitCode)
+	case engine.Created:
+		return false, fmt.Errorf("container %s has not been started", inst.Name)
 	}
 	if !hasHealthcheck(c) {
 		if op.Condition == runningOrHealthy {

@@ -7,12 +7,22 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	// A keeper's whole life is in the package's init, before all others.
+	"compose/orchestrator/keeper"
+
+	"compose/orchestrator"
+	"compose/orchestrator/supervisor"
 )
 
 // version is set at build time with -ldflags "-X main.version=...".
 var version = "dev"
 
 func main() {
+	orchestrator.Version, supervisor.Version = version, version
+	if os.Args[0] == keeper.SupervisorName {
+		os.Exit(supervisor.Main(os.Args[1:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := app.run(ctx, os.Args[1:])

@@ -35,6 +35,9 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.message }
 
+// exitWith is an error that only gives the exit status.
+func exitWith(code int) error { return &exitError{code: code} }
+
 // run carries out a command line and returns the exit status.
 func (app *App) run(ctx context.Context, args []string) int {
 	cmd := newRootCommand(app)
@@ -56,6 +59,12 @@ func (app *App) run(ctx context.Context, args []string) int {
 	fmt.Fprintln(app.Stderr, err)
 	return 1
 }
+
+// roots are the directories of this installation.
+func (app *App) roots() (roots.Roots, error) { return roots.New(app.Root, app.RunRoot) }
+
+// warn prints a warning.
+func (app *App) warn(message string) { fmt.Fprintln(app.Stderr, "warning: "+message) }
 
 func newRootCommand(app *App) *cobra.Command {
 	cmd := &cobra.Command{
@@ -80,7 +89,13 @@ func newRootCommand(app *App) *cobra.Command {
 	fl.BoolVar(&app.Compatibility, "compatibility", false, "Accepted for compatibility")
 	fl.StringVar(&app.Root, "root", os.Getenv("COMPOSE_ROOT"), "The directory of images, volumes and containers (default "+roots.DefaultState+")")
 	fl.StringVar(&app.RunRoot, "run-root", os.Getenv("COMPOSE_RUN_ROOT"), "The directory of sockets and locks (default "+roots.DefaultRun+")")
-	cmd.AddCommand(newVersionCommand(app))
+	cmd.AddCommand(
+		newUpCommand(app), newCreateCommand(app), newDownCommand(app),
+		newStartCommand(app), newStopCommand(app), newRestartCommand(app), newKillCommand(app),
+		newPauseCommand(app), newUnpauseCommand(app), newRmCommand(app),
+		newPsCommand(app), newLogsCommand(app),
+		newExecCommand(app), newRunCommand(app), newAttachCommand(app), newImageCommand(app), newVersionCommand(app),
+	)
 	return cmd
 }
 

@@ -138,10 +138,13 @@ func (k *keeper) start(ready int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	files := []uintptr{0, 1, 2, uintptr(pair[1])}
-	if ready >= 0 {
-		files = append(files, uintptr(ready))
+	if ready < 0 { // nobody waits; the supervisor need not know
+		if ready, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+			return 0, err
+		}
+		defer unix.Close(ready)
 	}
+	files := []uintptr{0, 1, 2, uintptr(pair[1]), uintptr(ready)}
 	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{SupervisorName}, k.args...), &syscall.ProcAttr{
 		Env: os.Environ(), Files: files, Sys: &syscall.SysProcAttr{},
 	})

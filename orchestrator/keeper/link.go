@@ -30,6 +30,7 @@ func Open() (*Link, map[string]*os.File, error) { return open(linkFD) }
 
 func open(fd int) (*Link, map[string]*os.File, error) {
 	unix.CloseOnExec(fd)
+	unix.CloseOnExec(tellFD)
 	l := &Link{fd: fd, lost: make(chan struct{}), files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
 	left := map[string]*os.File{}
 	for {
@@ -55,9 +56,6 @@ func open(fd int) (*Link, map[string]*os.File, error) {
 // it cannot.
 func Ready(err error) {
 	f := os.NewFile(tellFD, "ready")
-	if f == nil {
-		return
-	}
 	message := "ok"
 	if err != nil {
 		message = err.Error()

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"compose/orchestrator"
+)
+
+// console is the user's terminal while a process of a container has it.
+type console struct {
+	streams orchestrator.Streams
+	restore func()
+}
+
+// connect gives a process the command's streams. With tty the terminal is put
+// into raw mode, so that what is typed reaches the process untouched, and its
+// size is told; without, signals are passed on. done must be called.
+func (app *App) connect(tty, interactive bool) (*console, error) {
+	c := &console{restore: func() {}}
+	c.streams.Stdout = app.Stdout
+	if interactive {
+		c.streams.Stdin = app.Stdin
+	}
+	in := int(app.Stdin.Fd())
+	if tty {
+		if interactive && term.IsTerminal(in) {
+			old, err := term.MakeRaw(in)
+			if err != nil {
+				return nil, err
+			}
+			c.restore = func() { _ = term.Restore(in, old) } // there is nothing else to try
+		}
+		if out := int(app.Stdout.Fd()); term.IsTerminal(out) {
+			c.streams.Resize = sizes(out)
+		}
+	} else {
+		c.streams.Stderr = app.Stderr
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	c.streams.Signals = signals
+	return c, nil
+}
+
+func (c *console) done() { c.restore() }
+
+// sizes tells the size of a terminal now and whenever it changes.
+func sizes(fd int) <-chan orchestrator.WindowSize {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, syscall.SIGWINCH)
+	out := make(chan orchestrator.WindowSize, 1)
+	go func() {
+		for {
+			if ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
+				out <- orchestrator.WindowSize{Rows: ws.Row, Columns: ws.Col}
+			}
+			<-changes
+		}
+	}()
+	return out
+}
+
+// exitOf turns the end of a process into that of the command.
+func exitOf(code int, err error) error {
+	if start, ok := asStartError(err); ok {
+		return &exitError{code: start.Code, message: start.Message}
+	}
+	if err == nil && code != 0 {
+		return exitWith(code)
+	}
+	return err
+}
+
+func asStartError(err error) (*orchestrator.StartError, bool) {
+	var start *orchestrator.StartError
+	ok := errors.As(err, &start)
+	return start, ok
+}

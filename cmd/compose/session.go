@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"compose/cmd/compose/render"
+	"compose/orchestrator"
+	"compose/spec"
+)
+
+// load reads the project with the given services and those they depend on.
+func (app *App) load(ctx context.Context, services []string) (*spec.Project, error) {
+	p, warnings, err := spec.Load(ctx, spec.Options{
+		Files: app.Files, ProjectName: app.ProjectName, ProjectDir: app.ProjectDir,
+		EnvFiles: app.EnvFiles, Profiles: app.Profiles, Services: services, Compatibility: app.Compatibility,
+	})
+	for _, w := range warnings {
+		app.warn(w.Message)
+	}
+	return p, err
+}
+
+// selectedProject is what `up` works on: the services asked for, with what
+// they depend on unless noDeps is set.
+func (app *App) selectedProject(ctx context.Context, services []string, noDeps bool) (*types.Project, error) {
+	loaded, err := app.load(ctx, services)
+	if err != nil {
+		return nil, err
+	}
+	p := loaded.Project
+	if noDeps {
+		if p, err = p.WithSelectedServices(services, types.IgnoreDependencies); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.Services) == 0 {
+		return nil, errors.New("no service selected")
+	}
+	return p, nil
+}
+
+// selection is what a verb on existing containers works on: those of the file
+// or, with -p and without -f, whatever carries the project's label.
+func (app *App) selection(ctx context.Context, services []string) (orchestrator.Selection, error) {
+	name := app.ProjectName
+	if name != "" && len(app.Files) == 0 {
+		return orchestrator.Selection{Name: strings.ToLower(name), Services: services}, nil
+	}
+	p, err := app.load(ctx, nil)
+	if err != nil {
+		if env := os.Getenv("COMPOSE_PROJECT_NAME"); env != "" && errors.Is(err, spec.ErrNoFile) {
+			return orchestrator.Selection{Name: env, Services: services}, nil
+		}
+		return orchestrator.Selection{}, err
+	}
+	return orchestrator.Selection{Name: p.Name, Project: p.Project, Services: services}, nil
+}
+
+// projectName is all that a verb on one container needs of the project.
+func (app *App) projectName(ctx context.Context) (string, error) {
+	if app.ProjectName != "" {
+		return strings.ToLower(app.ProjectName), nil
+	}
+	if env := os.Getenv("COMPOSE_PROJECT_NAME"); env != "" {
+		return env, nil
+	}
+	p, err := app.load(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	return p.Name, nil
+}
+
+// session is one verb at work: the orchestrator on this host, and the display
+// of its progress.
+type session struct {
+	*orchestrator.Orchestrator
+	app *App
+
+	mu         sync.Mutex
+	progress   render.Progress
+	isAttached bool
+}
+
+// session opens the host. close must be called.
+func (app *App) session(ctx context.Context) (*session, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("containers can be managed by root only; run the command with sudo")
+	}
+	r, err := app.roots()
+	if err != nil {
+		return nil, err
+	}
+	host, err := orchestrator.OpenHost(r)
+	if err != nil {
+		return nil, err
+	}
+	mode, err := app.progressMode()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: app, progress: render.NewProgress(app.Stderr, mode, app.color(app.Stderr))}
+	s.Orchestrator = &orchestrator.Orchestrator{
+		Host: host, Roots: r, Hash: spec.ConfigHash,
+		Report: s.report, Warn: s.warn, Parallel: app.parallel(),
+	}
+	if app.DryRun {
+		s.DryRun = app.Stdout
+	}
+	return s, nil
+}
+
+// close shows the last state of the progress.
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.progress != nil {
+		s.progress.Close()
+		s.progress = nil
+	}
+}
+
+// attached ends the display of progress, because log lines follow. What is
+// reported from now on comes as plain lines between them, if it is news.
+func (s *session) attached() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isAttached || s.progress == nil {
+		return
+	}
+	s.isAttached = true
+	s.progress.Close()
+	mode, _ := s.app.progressMode() // it was good before
+	if mode == render.ModeTTY {
+		mode = render.ModePlain
+	}
+	s.progress = render.NewProgress(s.app.Stderr, mode, false)
+}
+
+func (s *session) report(e orchestrator.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.progress == nil {
+		return
+	}
+	if s.isAttached {
+		switch e.Text {
+		case "Starting", "Started", "Running":
+			return // their output tells
+		}
+	}
+	s.progress.Event(e)
+}
+
+func (s *session) warn(message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.progress == nil {
+		s.app.warn(message)
+		return
+	}
+	s.progress.Suspend(func() { s.app.warn(message) })
+}
+
+// logs is where the output of containers goes.
+func (s *session) logs(noColor, noPrefix, timestamps bool) *render.Logs {
+	l := render.NewLogs(s.app.Stdout)
+	l.Color = !noColor && s.app.color(s.app.Stdout)
+	l.Prefix, l.Timestamps = !noPrefix, timestamps
+	return l
+}
+
+// steer runs a verb on existing containers.
+func (app *App) steer(cmd *cobra.Command, services []string, verb func(context.Context, *session, orchestrator.Selection) error) error {
+	sel, err := app.selection(cmd.Context(), services)
+	if err != nil {
+		return err
+	}
+	s, err := app.session(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return verb(cmd.Context(), s, sel)
+}
+
+// color says whether escape sequences may be written to f.
+func (app *App) color(f *os.File) bool {
+	switch app.ANSI {
+	case "never":
+		return false
+	case "always":
+		return true
+	}
+	return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
+}
+
+func (app *App) progressMode() (string, error) {
+	switch app.Progress {
+	case render.ModeTTY, render.ModePlain, render.ModeQuiet, render.ModeJSON:
+		return app.Progress, nil
+	case "auto", "":
+		if app.ANSI != "never" && term.IsTerminal(int(app.Stderr.Fd())) {
+			return render.ModeTTY, nil
+		}
+		return render.ModePlain, nil
+	}
+	return "", fmt.Errorf("unsupported --progress value %q; use auto, tty, plain, json or quiet", app.Progress)
+}
+
+// parallel is how many operations may run side by side; 0 is the default.
+func (app *App) parallel() int {
+	n := app.Parallel
+	if n == 0 {
+		n, _ = strconv.Atoi(os.Getenv("COMPOSE_PARALLEL_LIMIT"))
+	}
+	if n < 0 {
+		return 1 << 20
+	}
+	return n
+}

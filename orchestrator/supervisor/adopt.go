@@ -1,0 +1,131 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"compose/engine"
+	"compose/internal/statefile"
+)
+
+// adoptAll takes over what the last supervisor has left: containers that run,
+// those that ended while nobody looked, and those that wait for a restart.
+func (s *supervisor) adoptAll(left map[string]*os.File) error {
+	ctx := context.Background()
+	list, err := s.engine.Containers(ctx, engine.Filter{Project: s.project})
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, cfg := range list {
+		// As it was written: the engine would correct what is no longer true.
+		var state engine.State
+		path := filepath.Join(s.roots.Container(cfg.ID), "state.json")
+		if err := statefile.ReadJSON(path, &state); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		switch state.Status {
+		case engine.Running, engine.Paused, engine.Restarting:
+			c := newContainer(s, cfg, &state)
+			s.containers[cfg.ID] = c
+			wg.Go(func() { c.adopt(ctx, left) })
+		}
+	}
+	wg.Wait()
+	return nil
+}
+
+func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
+	c.mu.Lock()
+	state := c.state
+	c.mu.Unlock()
+	if state.Status == engine.Restarting {
+		c.mu.Lock()
+		c.delay = firstDelay
+		c.timer = time.AfterFunc(c.delay, c.restartNow)
+		c.mu.Unlock()
+		return
+	}
+	mine := files(left, c.id, "")
+	p := &pipes{stdin: mine["stdin"], stdout: mine["stdout"], stderr: mine["stderr"]}
+	if !engine.Alive(state.PID, state.PIDStart) {
+		c.endedUnseen(state, p)
+		return
+	}
+	c.reopen(state.PID, p)
+	running, err := c.s.engine.Adopt(ctx, c.id, files(left, c.id, "net/"))
+	if err != nil {
+		c.s.warn(c, "take it over", err)
+		if engine.Alive(state.PID, state.PIDStart) {
+			return // it runs on, without us: better than to end it
+		}
+		c.endedUnseen(state, p)
+		return
+	}
+	if c.cfg.Spec.TTY {
+		p.stdin = p.stdout
+	}
+	c.s.warn(c, "take it over", c.began(running, p, state.StartedAt, true))
+}
+
+// reopen gets hold of the container's output through its first process, for
+// when the keeper has died with the last supervisor. The process still has it
+// open, unless it closed it or sent it elsewhere.
+func (c *container) reopen(pid int, p *pipes) {
+	if c.cfg.Spec.TTY || p.stdout != nil {
+		return
+	}
+	for fd, at := range map[int]**os.File{1: &p.stdout, 2: &p.stderr} {
+		path := fmt.Sprintf("/proc/%d/fd/%d", pid, fd)
+		if target, err := os.Readlink(path); err != nil || len(target) < 5 || target[:5] != "pipe:" {
+			continue
+		}
+		n, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		*at = os.NewFile(uintptr(n), "output")
+		c.s.link.Store(c.id+map[int]string{1: "/stdout", 2: "/stderr"}[fd], *at)
+	}
+}
+
+// endedUnseen deals with a container whose process ended while there was no
+// supervisor: its last output is logged and its end handled as any other.
+func (c *container) endedUnseen(state engine.State, p *pipes) {
+	code := 255
+	if state.PID > 0 {
+		select {
+		case e := <-c.s.link.Exit(state.PID):
+			code = exitCode(e.Status)
+		default: // nobody saw it: the machine was restarted, or both of us died
+		}
+	}
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		c.s.warn(c, "note its end", err)
+		return
+	}
+	_, cancel := context.WithCancel(context.Background())
+	r := &run{
+		Started: &engine.Started{PID: state.PID, PIDFD: os.NewFile(uintptr(fd), "pidfd")},
+		ended:   make(chan struct{}), cancel: cancel, began: state.StartedAt,
+	}
+	c.mu.Lock()
+	c.run = r
+	var copying sync.WaitGroup
+	c.copyOutput(p, &copying)
+	c.mu.Unlock()
+	copying.Wait()
+	cancel()
+	c.ended(r, code)
+}

@@ -1,0 +1,111 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"compose/engine"
+	"compose/orchestrator/supervisor/api"
+)
+
+// container is one container under our care.
+type container struct {
+	s  *supervisor
+	id string
+
+	// op is held while a run begins and while the container is removed.
+	op sync.Mutex
+
+	mu      sync.Mutex
+	cfg     *engine.Container
+	state   engine.State
+	run     *run          // nil while no process of it lives
+	changed chan struct{} // closed and replaced whenever state has changed
+	removed bool
+	timer   *time.Timer   // of the next restart
+	delay   time.Duration // before the last restart
+	taps    map[*tap]bool // who is attached
+	stdin   *os.File
+}
+
+// run is one life of the container's first process.
+type run struct {
+	*engine.Started
+	ended  chan struct{} // closed once it has ended and that is in the state
+	cancel context.CancelFunc
+	began  time.Time
+}
+
+func newContainer(s *supervisor, cfg *engine.Container, state *engine.State) *container {
+	return &container{s: s, id: cfg.ID, cfg: cfg, state: *state, changed: make(chan struct{}), taps: map[*tap]bool{}}
+}
+
+func (c *container) name() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cfg.Spec.Name
+}
+
+// needed says that the supervisor must stay for this container.
+func (c *container) needed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run != nil || c.timer != nil
+}
+
+// put changes the state, on disk first, and tells those who wait for it. The
+// caller holds c.mu.
+func (c *container) put(change func(*engine.State)) error {
+	next := c.state
+	change(&next)
+	err := c.s.engine.WriteState(c.id, &next)
+	c.state = next
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return err
+}
+
+// event tells what happened. The caller holds c.mu.
+func (c *container) event(action string, attributes ...string) {
+	e := api.Event{Action: action, ID: c.id, Name: c.cfg.Spec.Name}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		if e.Attributes == nil {
+			e.Attributes = map[string]string{}
+		}
+		e.Attributes[attributes[i]] = attributes[i+1]
+	}
+	c.s.events.send(e)
+}
+
+// wait returns once the condition is met, or can no longer be.
+func (c *container) wait(ctx context.Context, condition string) (api.Waited, error) {
+	for {
+		c.mu.Lock()
+		state, removed, changed, hasCheck := c.state, c.removed, c.changed, checked(c.cfg)
+		c.mu.Unlock()
+		done := removed
+		switch condition {
+		case api.Removed:
+		case api.Healthy:
+			switch state.Status {
+			case engine.Restarting:
+			case engine.Running, engine.Paused:
+				done = done || !hasCheck || state.Health != nil && state.Health.Status != "starting"
+			default:
+				done = true
+			}
+		default:
+			done = done || state.Status != engine.Running && state.Status != engine.Paused && state.Status != engine.Restarting && state.Status != engine.Created
+		}
+		if done {
+			return api.Waited{ExitCode: state.ExitCode, Status: string(state.Status)}, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return api.Waited{}, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"compose/engine"
+	"compose/internal/pidfd"
+)
+
+// How long a restarted container must run for its delay to begin anew, and
+// the delays: Docker's.
+const (
+	firstDelay   = 100 * time.Millisecond
+	longestDelay = time.Minute
+	longEnough   = 10 * time.Second
+)
+
+// watch waits for the end of a run and does what follows from it.
+func (c *container) watch(r *run, copying *sync.WaitGroup, adopted bool) {
+	code := c.reap(r, adopted)
+	r.cancel()
+	// All processes of the container have ended with the first; their last
+	// words come before its end is told.
+	copying.Wait()
+	c.ended(r, code)
+}
+
+// reap waits for the process and returns its exit code, as Docker counts.
+func (c *container) reap(r *run, adopted bool) int {
+	if !adopted {
+		status, err := pidfd.Wait(r.PIDFD)
+		if err != nil {
+			c.s.warn(c, "wait for its end", err)
+			return 255
+		}
+		return exitCode(status)
+	}
+	if err := pidfd.Ended(r.PIDFD); err != nil {
+		c.s.warn(c, "wait for its end", err)
+	}
+	return c.orphanExit(r.PID)
+}
+
+// orphanExit is the exit code of a process that we have not started: the
+// keeper or, where we took the keeper's place, this process is its parent.
+func (c *container) orphanExit(pid int) int {
+	select {
+	case e := <-c.s.link.Exit(pid):
+		return exitCode(e.Status)
+	case <-time.After(2 * time.Second):
+		return 255 // it was nobody's child: both of us died at once
+	}
+}
+
+func exitCode(s syscall.WaitStatus) int {
+	if s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+// ended notes the end of a run, gives back what it used, and restarts the
+// container if it is to be.
+func (c *container) ended(r *run, code int) {
+	ctx := context.Background()
+	c.mu.Lock()
+	cfg := c.cfg
+	c.mu.Unlock()
+	oom := c.s.engine.OOMKilled(cfg)
+	if r.Sandbox != nil {
+		c.s.warn(c, "give its network back", r.Sandbox.Close(ctx))
+	}
+	c.s.warn(c, "give back what it used", c.s.engine.Finish(ctx, c.id))
+	r.PIDFD.Close()
+
+	c.mu.Lock()
+	again := c.again(code)
+	if again {
+		c.delay = nextDelay(c.delay, time.Since(r.began))
+	}
+	err := c.put(func(s *engine.State) {
+		s.Status, s.PID, s.PIDStart, s.Endpoints, s.Ports = engine.Exited, 0, 0, nil, nil
+		s.ExitCode, s.FinishedAt, s.OOMKilled = code, time.Now().UTC(), oom
+		if again {
+			s.Status = engine.Restarting
+			s.RestartCount++
+		}
+	})
+	if c.stdin != nil {
+		c.stdin.Close()
+	}
+	c.run, c.stdin = nil, nil
+	for t := range c.taps {
+		if !again {
+			t.close()
+			delete(c.taps, t)
+		}
+	}
+	c.event("die", "exitCode", strconv.Itoa(code), "restarting", strconv.FormatBool(again))
+	if again {
+		c.timer = time.AfterFunc(c.delay, c.restartNow)
+	}
+	autoRemove := cfg.Spec.AutoRemove && !again
+	close(r.ended)
+	c.mu.Unlock()
+
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its end: %v\n", cfg.Spec.Name, err)
+	} else {
+		c.s.link.Noted(r.PID)
+	}
+	c.s.link.Drop(c.id)
+	if autoRemove {
+		c.s.warn(c, "remove it", c.remove(ctx, true, true))
+	}
+	c.s.leaveIfIdle()
+}
+
+// again says whether the restart policy starts the container again. The
+// caller holds c.mu.
+func (c *container) again(code int) bool {
+	if c.state.StoppedByHand || c.removed {
+		return false
+	}
+	switch p := c.cfg.Spec.Restart; p.Name {
+	case "always", "unless-stopped":
+		return true
+	case "on-failure":
+		return code != 0 && (p.MaxRetries == 0 || c.state.RestartCount < p.MaxRetries)
+	}
+	return false
+}
+
+// nextDelay doubles the delay of the last restart, unless the container has
+// run long enough since.
+func nextDelay(last, ran time.Duration) time.Duration {
+	if last == 0 || ran >= longEnough {
+		return firstDelay
+	}
+	return min(2*last, longestDelay)
+}
+
+// restartNow is what the restart policy asked for.
+func (c *container) restartNow() {
+	c.op.Lock()
+	defer c.op.Unlock()
+	c.mu.Lock()
+	due := c.timer != nil && c.run == nil && !c.removed
+	c.timer = nil
+	c.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := c.begin(context.Background()); err != nil {
+		c.mu.Lock()
+		// The policy goes on trying, as with a process that fails at once.
+		if c.again(c.state.ExitCode) {
+			c.delay = nextDelay(c.delay, 0)
+			err = c.put(func(s *engine.State) {
+				s.Status = engine.Restarting
+				s.RestartCount++
+			})
+			c.timer = time.AfterFunc(c.delay, c.restartNow)
+		}
+		c.mu.Unlock()
+		c.s.warn(c, "start it again", err)
+		c.s.leaveIfIdle()
+	}
+}
+
+// cancelRestart gives up a restart that is due. The caller holds c.mu.
+func (c *container) cancelRestart() bool {
+	if c.timer == nil {
+		return false
+	}
+	c.timer.Stop()
+	c.timer = nil
+	return true
+}

@@ -1,0 +1,175 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+
+	"compose/orchestrator/supervisor/api"
+)
+
+// Version is what /info says; the command sets it at start-up.
+var Version = "dev"
+
+// handler routes the requests of the API.
+func (s *supervisor) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+api.Prefix+"/info", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, api.Info{Version: Version, PID: os.Getpid(), Project: s.project})
+	})
+	mux.HandleFunc("GET "+api.Prefix+"/events", s.streamEvents)
+	mux.HandleFunc("POST "+api.Prefix+"/exit-when-idle", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, struct{}{}) // it does so by itself once this connection is closed
+	})
+	verb := func(name string, do func(context.Context, *container, *http.Request) (any, error)) {
+		mux.HandleFunc("POST "+api.Prefix+"/containers/{id}/"+name, func(w http.ResponseWriter, r *http.Request) {
+			c, err := s.get(r.Context(), r.PathValue("id"))
+			if err != nil {
+				if code, ok := s.exitCodeOf(r.PathValue("id")); ok && name == "wait" {
+					reply(w, api.Waited{ExitCode: code, Status: "removed"})
+					return
+				}
+				fail(w, err)
+				return
+			}
+			if name == "attach" {
+				c.attach(w)
+				return
+			}
+			answer, err := do(r.Context(), c, r)
+			if err != nil {
+				fail(w, err)
+				return
+			}
+			reply(w, answer)
+		})
+	}
+	verb("start", func(ctx context.Context, c *container, _ *http.Request) (any, error) {
+		err := c.start(context.WithoutCancel(ctx))
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.state, err
+	})
+	verb("stop", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Stop
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.stop(ctx, req, true)
+	})
+	verb("restart", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Stop
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.restart(context.WithoutCancel(ctx), req)
+	})
+	verb("kill", func(_ context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Kill
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.kill(req)
+	})
+	verb("pause", func(_ context.Context, c *container, _ *http.Request) (any, error) { return nil, c.pause() })
+	verb("unpause", func(_ context.Context, c *container, _ *http.Request) (any, error) { return nil, c.unpause() })
+	verb("wait", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Wait
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return c.wait(ctx, req.Condition)
+	})
+	verb("remove", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Remove
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.remove(context.WithoutCancel(ctx), req.Force, req.Volumes)
+	})
+	verb("resize", func(_ context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Resize
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.resize(req)
+	})
+	verb("attach", nil)
+	return mux
+}
+
+// exitCodeOf is that of a container that was removed under our eyes.
+func (s *supervisor) exitCodeOf(id string) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	code, ok := s.gone[id]
+	return code, ok
+}
+
+// badRequest is a request that makes no sense.
+type badRequest struct{ err error }
+
+func (e *badRequest) Error() string { return "bad request: " + e.err.Error() }
+
+func read(r *http.Request, into any) error {
+	err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(into)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return &badRequest{err}
+	}
+	return nil
+}
+
+func reply(w http.ResponseWriter, answer any) {
+	if answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // the client may be gone
+}
+
+func fail(w http.ResponseWriter, err error) {
+	body := api.Error{Message: err.Error()}
+	status := http.StatusInternalServerError
+	var start *startError
+	var conflict *conflictError
+	var bad *badRequest
+	switch {
+	case errors.As(err, &start):
+		body.Code = start.code
+	case isGone(err):
+		status = http.StatusNotFound
+	case errors.As(err, &conflict):
+		status = http.StatusConflict
+	case errors.As(err, &bad):
+		status = http.StatusBadRequest
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // likewise
+}
+
+// streamEvents writes each event as a line until the client leaves.
+func (s *supervisor) streamEvents(w http.ResponseWriter, r *http.Request) {
+	events := s.events.listen()
+	defer s.events.leave(events)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := http.NewResponseController(w)
+	if err := out.Flush(); err != nil {
+		return
+	}
+	enc := json.NewEncoder(w)
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case e, ok := <-events:
+			if !ok || enc.Encode(e) != nil || out.Flush() != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"compose/engine"
+	"compose/engine/runtime"
+	"compose/orchestrator/logs"
+)
+
+// startError says that a container could not be started, with the exit code
+// that Docker gives for it.
+type startError struct {
+	code int
+	err  error
+}
+
+func (e *startError) Error() string { return e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
+
+// start starts the container unless it runs.
+func (c *container) start(ctx context.Context) error {
+	c.op.Lock()
+	defer c.op.Unlock()
+	c.mu.Lock()
+	c.cancelRestart()
+	running, removed := c.run != nil, c.removed
+	c.delay = 0
+	if !running {
+		c.state.RestartCount = 0
+	}
+	c.mu.Unlock()
+	if removed {
+		return &engine.NotFoundError{Ref: c.id}
+	}
+	if running {
+		return nil
+	}
+	return c.begin(ctx)
+}
+
+// begin begins a run. The caller holds c.op.
+func (c *container) begin(ctx context.Context) error {
+	// It may have been renamed since we read it.
+	cfg, err := c.s.engine.Container(ctx, c.id)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.cfg = cfg
+	c.mu.Unlock()
+	pipes, stdio, err := openPipes(&cfg.Spec)
+	if err != nil {
+		return c.failed(err)
+	}
+	running, err := c.s.engine.Start(ctx, c.id, stdio)
+	closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
+	if err != nil {
+		pipes.close()
+		return c.failed(err)
+	}
+	if running.Console != nil {
+		// It is polled, lest each terminal needs a thread.
+		if pipes.stdout, err = pollable(running.Console); err != nil {
+			pipes.stdout = running.Console
+		}
+		pipes.stdin = pipes.stdout
+	}
+	return c.began(running, pipes, time.Now().UTC(), false)
+}
+
+// failed notes why a run could not begin.
+func (c *container) failed(err error) error {
+	failure := &startError{code: runtime.CodeFailed, err: err}
+	var exec *runtime.ExecError
+	if errors.As(err, &exec) {
+		failure.code = exec.Code
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	werr := c.put(func(s *engine.State) {
+		s.ExitCode, s.Error, s.PID, s.PIDStart = failure.code, err.Error(), 0, 0
+		if s.Status != engine.Created {
+			s.Status = engine.Exited
+		}
+	})
+	if werr != nil {
+		failure.err = errors.Join(err, werr)
+	}
+	return failure
+}
+
+// began takes a run into our care: one that we began, or one that we adopt.
+func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopted bool) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &run{Started: running, ended: make(chan struct{}), cancel: cancel, began: at}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.run, c.stdin = r, p.stdin
+	if !adopted {
+		c.hold(r, p)
+	}
+	err := c.put(func(s *engine.State) {
+		if !adopted {
+			s.Status, s.StartedAt, s.ExitCode, s.Error, s.OOMKilled, s.StoppedByHand = engine.Running, at, 0, "", false, false
+			s.FinishedAt = time.Time{}
+			s.Health = nil
+			if checked(c.cfg) {
+				s.Health = &engine.Health{Status: "starting"}
+			}
+		}
+		s.PID, s.PIDStart = running.PID, running.StartTicks
+		s.Endpoints, s.Ports = nil, nil
+		if running.Sandbox != nil {
+			s.Endpoints, s.Ports = running.Sandbox.Endpoints(), running.Sandbox.Ports()
+		}
+	})
+	if !adopted {
+		c.event("start")
+	}
+	var copying sync.WaitGroup
+	c.copyOutput(p, &copying)
+	go c.watch(r, &copying, adopted)
+	if checked(c.cfg) {
+		go c.checkHealth(ctx, r)
+	}
+	return err // it runs, but a crash would lose it: the caller is told
+}
+
+// hold gives the keeper what must outlive us.
+func (c *container) hold(r *run, p *pipes) {
+	for name, f := range map[string]*os.File{"stdin": p.stdin, "stdout": p.stdout, "stderr": p.stderr} {
+		if f != nil && (name != "stdin" || f != p.stdout) {
+			c.s.link.Store(c.id+"/"+name, f)
+		}
+	}
+	if r.Sandbox != nil {
+		for name, f := range r.Sandbox.Files() {
+			c.s.link.Store(c.id+"/net/"+name, f)
+		}
+	}
+}
+
+// copyOutput writes the container's log and serves those who are attached.
+func (c *container) copyOutput(p *pipes, copying *sync.WaitGroup) {
+	var log *logs.Writer
+	switch driver := c.cfg.Spec.Log.Driver; driver {
+	case "", "json-file", "local":
+		var err error
+		if log, err = logs.Open(c.s.engine.LogPath(c.id), c.cfg.Spec.Log.Options); err != nil {
+			fmt.Fprintf(os.Stderr, "supervisor: container %s: open its log: %v\n", c.cfg.Spec.Name, err)
+		}
+	}
+	var streams sync.WaitGroup
+	follow := func(f *os.File, stream string) {
+		if f == nil {
+			return
+		}
+		copying.Add(1)
+		streams.Go(func() {
+			defer copying.Done()
+			tee := func(data []byte) { c.tee(stream, data) }
+			if log == nil {
+				drain(f, tee)
+			} else if err := log.Copy(f, stream, tee); err != nil {
+				// A full disk must not stop the container: what it writes is lost.
+				c.s.warn(c, "write its log", err)
+				drain(f, tee)
+			}
+			f.Close()
+		})
+	}
+	follow(p.stdout, "stdout")
+	follow(p.stderr, "stderr")
+	go func() {
+		streams.Wait()
+		if log != nil {
+			log.Close()
+		}
+	}()
+}
+
+func drain(f *os.File, tee func([]byte)) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		if n > 0 {
+			tee(buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pipes are our ends of a container's streams.
+type pipes struct{ stdin, stdout, stderr *os.File }
+
+func (p *pipes) close() { closeAll(p.stdin, p.stdout, p.stderr) }
+
+func closeAll(list ...*os.File) {
+	for _, f := range list {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// openPipes makes the streams of a container without a terminal. The
+// container's own ends are open for reading and writing: should all of us die
+// at once, it blocks on a full pipe and is not killed by a broken one.
+func openPipes(spec *engine.ContainerSpec) (*pipes, engine.Stdio, error) {
+	p := &pipes{}
+	var stdio engine.Stdio
+	if spec.TTY {
+		return p, stdio, nil
+	}
+	fail := func(err error) (*pipes, engine.Stdio, error) {
+		p.close()
+		closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
+		return nil, engine.Stdio{}, err
+	}
+	var err error
+	if p.stdout, stdio.Stdout, err = outPipe(); err != nil {
+		return fail(err)
+	}
+	if p.stderr, stdio.Stderr, err = outPipe(); err != nil {
+		return fail(err)
+	}
+	if spec.OpenStdin {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			return fail(err)
+		}
+		stdio.Stdin = os.NewFile(uintptr(fds[0]), "stdin")
+		if p.stdin, err = pollable(os.NewFile(uintptr(fds[1]), "stdin")); err != nil {
+			return fail(err)
+		}
+	}
+	return p, stdio, nil
+}
+
+func outPipe() (ours, theirs *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, err
+	}
+	write := os.NewFile(uintptr(fds[1]), "output")
+	defer write.Close()
+	if ours, err = pollable(os.NewFile(uintptr(fds[0]), "output")); err != nil {
+		return nil, nil, err
+	}
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fds[1]), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	return ours, os.NewFile(uintptr(fd), "output"), nil
+}
+
+// pollable puts a file under the runtime's poller, so that a read that waits
+// costs no thread. It takes the file over.
+func pollable(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	f.Close()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}

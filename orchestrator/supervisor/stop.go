@@ -1,0 +1,249 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"compose/engine"
+	"compose/orchestrator/supervisor/api"
+)
+
+// defaultTimeout is how long a container gets to end by itself: Docker's.
+const defaultTimeout = 10 * time.Second
+
+// parseSignal reads "SIGTERM", "TERM", "15" or the like; "" is fallback.
+func parseSignal(name string, fallback unix.Signal) (unix.Signal, error) {
+	if name == "" {
+		return fallback, nil
+	}
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < 1 || n > 64 {
+			return 0, fmt.Errorf("invalid signal: %s", name)
+		}
+		return unix.Signal(n), nil
+	}
+	upper := strings.ToUpper(name)
+	if !strings.HasPrefix(upper, "SIG") {
+		upper = "SIG" + upper
+	}
+	if sig := unix.SignalNum(upper); sig != 0 {
+		return sig, nil
+	}
+	if rest, ok := strings.CutPrefix(upper, "SIGRTMIN+"); ok {
+		if n, err := strconv.Atoi(rest); err == nil && n >= 0 && n <= 30 {
+			return unix.Signal(34 + n), nil
+		}
+	}
+	return 0, fmt.Errorf("invalid signal: %s", name)
+}
+
+// stop ends the container: by its own stop signal and, if it has not ended in
+// time, by force. Its restart policy no longer counts until it is started.
+func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
+	c.op.Lock() // a start that is on its way comes first
+	c.mu.Lock()
+	r, cfg := c.run, c.cfg
+	waiting := c.cancelRestart()
+	if byHand {
+		c.state.StoppedByHand = true // with the end of the run on disk
+	}
+	var err error
+	if waiting || byHand && r == nil && c.state.Status != engine.Created {
+		err = c.put(func(s *engine.State) {
+			if waiting {
+				s.Status = engine.Exited
+			}
+		})
+	}
+	c.mu.Unlock()
+	c.op.Unlock()
+	if r == nil {
+		return err
+	}
+	sig, err := parseSignal(cmpOr(req.Signal, cfg.Spec.StopSignal), unix.SIGTERM)
+	if err != nil {
+		return err
+	}
+	timeout := defaultTimeout
+	if cfg.Spec.StopTimeout != nil {
+		timeout = *cfg.Spec.StopTimeout
+	}
+	if req.Timeout != nil {
+		timeout = time.Duration(*req.Timeout * float64(time.Second))
+	}
+	if err := c.signal(r, sig); err != nil {
+		return err
+	}
+	var late <-chan time.Time
+	if timeout >= 0 {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-late:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := c.signal(r, unix.SIGKILL); err != nil {
+		return err
+	}
+	<-r.ended
+	return nil
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// signal sends a signal to the container's first process. A frozen one is
+// thawed for the signals that end it, or it would never come to them.
+func (c *container) signal(r *run, sig unix.Signal) error {
+	if sig == unix.SIGKILL || sig == unix.SIGTERM {
+		c.mu.Lock()
+		if c.state.Status == engine.Paused {
+			if err := c.s.engine.Resume(c.cfg); err != nil {
+				c.mu.Unlock()
+				return err
+			}
+			_ = c.put(func(s *engine.State) { s.Status = engine.Running }) // its end follows
+		}
+		c.mu.Unlock()
+	}
+	return c.s.engine.Kill(r.Started, sig)
+}
+
+// kill sends a signal; one that ends the container also ends its restarts.
+func (c *container) kill(req api.Kill) error {
+	sig, err := parseSignal(req.Signal, unix.SIGKILL)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	r := c.run
+	stopSignal, _ := parseSignal(c.cfg.Spec.StopSignal, unix.SIGTERM)
+	if sig == unix.SIGKILL || sig == stopSignal {
+		c.state.StoppedByHand = true
+		if c.cancelRestart() {
+			err = c.put(func(s *engine.State) { s.Status = engine.Exited })
+			c.mu.Unlock()
+			return err
+		}
+	}
+	name := c.cfg.Spec.Name
+	c.mu.Unlock()
+	if r == nil {
+		return &conflictError{fmt.Sprintf("cannot kill container: %s: container is not running", name)}
+	}
+	return c.signal(r, sig)
+}
+
+// conflictError says that the container's state does not allow what was asked.
+type conflictError struct{ message string }
+
+func (e *conflictError) Error() string { return e.message }
+
+// restart stops and starts the container.
+func (c *container) restart(ctx context.Context, req api.Stop) error {
+	if err := c.stop(ctx, req, true); err != nil {
+		return err
+	}
+	return c.start(ctx)
+}
+
+// pause freezes the container, unpause lets it go on.
+func (c *container) pause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.run == nil:
+		return &conflictError{fmt.Sprintf("container %s is not running", c.cfg.Spec.Name)}
+	case c.state.Status == engine.Paused:
+		return &conflictError{fmt.Sprintf("container %s is already paused", c.cfg.Spec.Name)}
+	}
+	if err := c.s.engine.Pause(c.cfg); err != nil {
+		return err
+	}
+	c.event("pause")
+	return c.put(func(s *engine.State) { s.Status = engine.Paused })
+}
+
+func (c *container) unpause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Status != engine.Paused || c.run == nil {
+		return &conflictError{fmt.Sprintf("container %s is not paused", c.cfg.Spec.Name)}
+	}
+	if err := c.s.engine.Resume(c.cfg); err != nil {
+		return err
+	}
+	c.event("unpause")
+	return c.put(func(s *engine.State) { s.Status = engine.Running })
+}
+
+// remove takes the container away; with force also one that runs.
+func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
+	c.op.Lock()
+	defer c.op.Unlock()
+	c.mu.Lock()
+	if c.removed {
+		c.mu.Unlock()
+		return &engine.NotFoundError{Ref: c.id}
+	}
+	r, name := c.run, c.cfg.Spec.Name
+	if r != nil && !force {
+		c.mu.Unlock()
+		return &conflictError{fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", name)}
+	}
+	c.cancelRestart()
+	c.state.StoppedByHand = true
+	c.mu.Unlock()
+	if r != nil {
+		if err := c.signal(r, unix.SIGKILL); err != nil {
+			return err
+		}
+		<-r.ended
+	}
+	if err := c.s.engine.RemoveContainer(ctx, c.id, engine.RemoveOptions{Volumes: withVolumes}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.removed = true
+	close(c.changed)
+	c.changed = make(chan struct{})
+	for t := range c.taps {
+		t.close()
+		delete(c.taps, t)
+	}
+	c.event("destroy")
+	code := c.state.ExitCode
+	c.mu.Unlock()
+	c.s.forget(c.id, code)
+	return nil
+}
+
+// forget drops a removed container, and keeps its exit code for those who
+// have yet to ask.
+func (s *supervisor) forget(id string, code int) {
+	s.mu.Lock()
+	delete(s.containers, id)
+	s.gone[id] = code
+	s.mu.Unlock()
+}
+
+// isGone says that an error means that there is no such container.
+func isGone(err error) bool {
+	var gone *engine.NotFoundError
+	return errors.As(err, &gone)
+}

@@ -1,0 +1,211 @@
+// Package supervisor looks after the containers of one project: it is the
+// parent of their processes, starts and stops them, restarts them as their
+// policies say, checks their health and writes their logs. It runs as a
+// process of its own, the child of a keeper, and leaves when nothing runs and
+// nobody is connected.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"compose/engine"
+	"compose/internal/filelock"
+	"compose/internal/roots"
+	"compose/orchestrator/keeper"
+	"compose/orchestrator/supervisor/api"
+)
+
+// Main is the life of a supervisor process; args are the two roots and the
+// project. It returns the process's exit status.
+func Main(args []string) int {
+	if len(args) != 3 {
+		fmt.Fprintln(os.Stderr, "supervisor: this program is started by compose itself")
+		return 2
+	}
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
+	link, left, err := keeper.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "supervisor:", err)
+		return 1
+	}
+	s, err := start(args, link, left)
+	keeper.Ready(err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "supervisor:", err)
+		return 1
+	}
+	return s.serve(args)
+}
+
+// supervisor is one running supervisor.
+type supervisor struct {
+	engine   *engine.Engine
+	roots    roots.Roots
+	project  string
+	link     *keeper.Link
+	events   hub
+	listener net.Listener
+	done     chan struct{} // closed when it is time to leave
+
+	mu          sync.Mutex
+	containers  map[string]*container
+	gone        map[string]int // exit codes of containers removed under our eyes
+	connections int
+	met         bool // somebody has connected
+	leaving     bool
+}
+
+func start(args []string, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
+	s := &supervisor{
+		roots: roots.Roots{State: args[0], Run: args[1]}, project: args[2], link: link,
+		done: make(chan struct{}), containers: map[string]*container{}, gone: map[string]int{},
+	}
+	var err error
+	if s.engine, err = engine.Open(s.roots); err != nil {
+		return nil, err
+	}
+	if err := s.adoptAll(left); err != nil {
+		return nil, err
+	}
+	path := api.Socket(s.roots, s.project)
+	// Whoever started us holds the lock: a socket that is there is a dead one's.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	old := unix.Umask(0o177)
+	s.listener, err = net.Listen("unix", path)
+	unix.Umask(old)
+	return s, err
+}
+
+// serve answers requests until there is nothing left to do.
+func (s *supervisor) serve(args []string) int {
+	server := &http.Server{Handler: s.handler(), ConnState: s.connection}
+	go func() { _ = server.Serve(s.listener) }() // ends with the process
+	go func() {
+		<-s.link.Lost()
+		fmt.Fprintln(os.Stderr, "supervisor: the keeper has died; becoming the keeper")
+		err := s.link.Become(args)
+		fmt.Fprintln(os.Stderr, "supervisor: become the keeper:", err)
+		os.Exit(1)
+	}()
+	go s.leaveUnmet()
+	<-s.done
+	return 0
+}
+
+// connection counts who is connected: as long as somebody is, we stay.
+func (s *supervisor) connection(_ net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	switch state {
+	case http.StateNew:
+		s.connections++
+		s.met = true
+	case http.StateClosed:
+		s.connections--
+	}
+	s.mu.Unlock()
+	if state == http.StateClosed {
+		s.leaveIfIdle()
+	}
+}
+
+// leaveUnmet ends a supervisor that nobody has come to see: whoever started it
+// has died.
+func (s *supervisor) leaveUnmet() {
+	time.Sleep(10 * time.Second)
+	s.mu.Lock()
+	s.met = true
+	s.mu.Unlock()
+	s.leaveIfIdle()
+}
+
+// hijacked is called when a connection that was taken from the server ends.
+func (s *supervisor) hijacked() {
+	s.mu.Lock()
+	s.connections--
+	s.mu.Unlock()
+	s.leaveIfIdle()
+}
+
+// leaveIfIdle ends the process if no container needs it and nobody is
+// connected. A command that wants to connect meanwhile takes the spawn lock
+// and starts another.
+func (s *supervisor) leaveIfIdle() {
+	lock, err := filelock.TryExclusive(api.SpawnLock(s.roots, s.project))
+	if err != nil {
+		return // somebody is just connecting, and will go again
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	idle := s.met && s.connections == 0
+	for _, c := range s.containers {
+		idle = idle && !c.needed()
+	}
+	if !idle || s.leaving {
+		lock.Unlock()
+		return
+	}
+	s.leaving = true
+	s.listener.Close() // removes the socket
+	close(s.done)      // the lock goes with the process
+}
+
+// get returns the container's record here, read in if it is new to us.
+func (s *supervisor) get(ctx context.Context, id string) (*container, error) {
+	s.mu.Lock()
+	c, ok := s.containers[id]
+	s.mu.Unlock()
+	if ok {
+		return c, nil
+	}
+	cfg, err := s.engine.Container(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Spec.Project != s.project {
+		return nil, &engine.NotFoundError{Ref: id}
+	}
+	state, err := s.engine.State(cfg.ID)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.containers[cfg.ID]; ok {
+		return c, nil
+	}
+	c = newContainer(s, cfg, state)
+	s.containers[cfg.ID] = c
+	return c, nil
+}
+
+// warn notes what goes wrong where nobody can be told.
+func (s *supervisor) warn(c *container, what string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: container %s: %s: %v\n", c.name(), what, err)
+	}
+}
+
+// files are those of one container among what the last supervisor left.
+func files(left map[string]*os.File, id, below string) map[string]*os.File {
+	out := map[string]*os.File{}
+	for name, f := range left {
+		if rest, ok := strings.CutPrefix(name, id+"/"+below); ok {
+			out[rest] = f
+		}
+	}
+	return out
+}
