@@ -1,0 +1,31 @@
+// Package fileop does a Dockerfile's file work, COPY and ADD above all, on
+// directory trees. Every path that a build names is resolved by the kernel
+// with the tree's top as its ceiling, so neither a hostile context nor a
+// hostile image leads outside. It works on descriptors alone and therefore
+// also on trees that are mounted where only one thread sees them.
+package fileop
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/moby/patternmatcher"
+)
+
+// Tree is a directory tree to take files from.
+type Tree struct {
+	Root   int                          // descriptor of its top directory
+	Ignore *patternmatcher.PatternMatcher // paths that count as not there; nil: none
+	// AsRoot makes every file look as if owned by 0:0, as the files of a
+	// build context are.
+	AsRoot bool
+}
+
+// Owner is the user and group that new files get.
+type Owner struct{ UID, GID int }
+
+// NotFoundError says that a path to copy is not in its tree.
+type NotFoundError struct{ Path string }
+
+func (e *NotFoundError) Error() string        { return fmt.Sprintf("%q: not found", e.Path) }
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
