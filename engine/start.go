@@ -67,7 +67,7 @@ func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandb
 	if sandbox != nil {
 		endpoints, netns = sandbox.Endpoints(), sandbox.NetNS()
 	}
-	if err := e.writeNameFiles(c, endpoints); err != nil {
+	if err := writeNameFiles(e.dir(c.ID), c, endpoints); err != nil {
 		return nil, err
 	}
 	spec, err := e.runtimeSpec(c)

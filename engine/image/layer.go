@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,8 +36,10 @@ func layerName(chain digest.Digest) string {
 // LayerByChainID returns the directory of an unpacked layer.
 func (s *Store) LayerByChainID(chain digest.Digest) (dir string, ok bool) {
 	dir = filepath.Join(s.layers, layerName(chain), "fs")
-	_, err := os.Stat(dir)
-	return dir, err == nil
+	if _, err := os.Stat(dir); err != nil {
+		return dir, false
+	}
+	return dir, s.survived(filepath.Dir(dir))
 }
 
 // layerInfo is layers/<short>/layer.json.
@@ -71,11 +72,7 @@ func (s *Store) adopt(tmp string, l Layer) error {
 	if err := syncFS(tmp); err != nil {
 		return err
 	}
-	err := os.Rename(tmp, filepath.Join(s.layers, layerName(l.ChainID)))
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOTEMPTY) {
-		return os.RemoveAll(tmp)
-	}
-	if err != nil {
+	if err := s.giveName(tmp, l); err != nil {
 		return err
 	}
 	return statefile.SyncDir(s.layers)
@@ -158,27 +155,35 @@ func unpackTo(ctx context.Context, dir string, tar io.Reader) (digest.Digest, in
 // CommitLayer makes the upper directory of an overlay a layer on top of
 // parent. The directory is moved, not copied, and is gone afterwards.
 func (s *Store) CommitLayer(_ context.Context, parent digest.Digest, upper string) (Layer, error) {
-	tmp, err := s.newLayerDir()
+	tmp, l, err := s.takeOver(parent, upper)
 	if err != nil {
 		return Layer{}, err
 	}
+	return l, s.adopt(tmp, l)
+}
+
+// takeOver moves an overlay's upper directory to a new layer directory and
+// digests it.
+func (s *Store) takeOver(parent digest.Digest, upper string) (tmp string, l Layer, err error) {
+	if tmp, err = s.newLayerDir(); err != nil {
+		return "", l, err
+	}
 	fs := filepath.Join(tmp, "fs")
 	if err := os.Remove(fs); err != nil {
-		return Layer{}, err
+		return "", l, err
 	}
 	if err := os.Rename(upper, fs); err != nil {
 		_ = os.RemoveAll(tmp)
-		return Layer{}, fmt.Errorf("take over the layer: %w", err)
+		return "", l, fmt.Errorf("take over the layer: %w", err)
 	}
 	hash := newHasher()
 	size, err := unpack.Archive(fs, hash)
 	sum := hash.sum()
 	if err != nil {
 		_ = os.RemoveAll(tmp)
-		return Layer{}, fmt.Errorf("digest the layer: %w", err)
+		return "", l, fmt.Errorf("digest the layer: %w", err)
 	}
-	l := Layer{DiffID: sum, ChainID: ChainID(parent, sum), Size: size}
-	return l, s.adopt(tmp, l)
+	return tmp, Layer{DiffID: sum, ChainID: ChainID(parent, sum), Size: size}, nil
 }
 
 type contextReader struct {

@@ -14,7 +14,7 @@ import (
 
 // Tree is a directory tree to take files from.
 type Tree struct {
-	Root   int                          // descriptor of its top directory
+	Root   int                            // descriptor of its top directory
 	Ignore *patternmatcher.PatternMatcher // paths that count as not there; nil: none
 	// AsRoot makes every file look as if owned by 0:0, as the files of a
 	// build context are.

@@ -22,8 +22,8 @@ func splitHost(entry string) (name, address string, ok bool) {
 }
 
 // writeNameFiles makes /etc/hosts, /etc/hostname and /etc/resolv.conf of a
-// container, anew at each start because addresses change.
-func (e *Engine) writeNameFiles(c *Container, endpoints []netbridge.Endpoint) error {
+// container in dir, anew at each start because addresses change.
+func writeNameFiles(dir string, c *Container, endpoints []netbridge.Endpoint) error {
 	host := c.Spec.NetworkMode == "host"
 	hosts, err := hostsFile(c, endpoints, host)
 	if err != nil {
@@ -36,7 +36,7 @@ func (e *Engine) writeNameFiles(c *Container, endpoints []netbridge.Endpoint) er
 	}
 	for name, text := range files {
 		// In place: a bind mount of an earlier start holds on to the file.
-		if err := os.WriteFile(filepath.Join(e.dir(c.ID), name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write the container's %s: %w", name, err)
 		}
 	}

@@ -1,0 +1,176 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"compose/engine/image"
+	"compose/internal/filelock"
+)
+
+// key is the identity of an operation and of all that it works on.
+type key string
+
+// makeKey digests the parts, each marked off from the next.
+func makeKey(parts ...string) key {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(strconv.AppendInt(nil, int64(len(p)), 10))
+		h.Write([]byte{':'})
+		h.Write([]byte(p))
+	}
+	return key(hex.EncodeToString(h.Sum(nil)))
+}
+
+// record says what an operation gave: the layers it puts on its base.
+type record struct {
+	Version int     `json:"version"`
+	Key     key     `json:"key"`
+	Layers  []layer `json:"layers"`
+}
+
+const recordVersion = 1
+
+func (b *Builder) recordPath(k key) string {
+	return filepath.Join(b.roots.Build(), "cache", string(k[:2]), string(k[2:]))
+}
+
+// lookup finds what the operation gave before, if its layers are still here.
+func (s *session) lookup(k key) ([]layer, bool) {
+	data, err := os.ReadFile(s.recordPath(k))
+	if err != nil {
+		return nil, false
+	}
+	var r record
+	// A record is not synced when it is written: after a power loss it may be
+	// cut short, and that is a miss like any other.
+	if json.Unmarshal(data, &r) != nil || r.Version != recordVersion || r.Key != k {
+		return nil, false
+	}
+	for _, l := range r.Layers {
+		if _, ok := s.store.LayerByChainID(l.ChainID); !ok {
+			return nil, false
+		}
+	}
+	return r.Layers, true
+}
+
+// slowStep is how long a step must have taken for its result to be made
+// durable at once rather than at the end of the build.
+const slowStep = time.Second
+
+// remember keeps what an operation gave under one or more keys.
+func (s *session) remember(took time.Duration, layers []layer, keys ...key) {
+	s.mu.Lock()
+	for _, k := range keys {
+		s.pending = append(s.pending, record{Version: recordVersion, Key: k, Layers: layers})
+	}
+	s.mu.Unlock()
+	if took >= slowStep {
+		_ = s.flush() // the end of the build tries again and reports
+	}
+}
+
+// flush makes the new layers durable and then writes the records of them.
+func (s *session) flush() error {
+	s.mu.Lock()
+	list := s.pending
+	s.pending = nil
+	s.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	var layers []image.Layer
+	for _, r := range list {
+		for _, l := range r.Layers {
+			layers = append(layers, l.Layer)
+		}
+	}
+	if err := s.store.SyncLayers(layers); err != nil {
+		s.mu.Lock()
+		s.pending = append(list, s.pending...)
+		s.mu.Unlock()
+		return err
+	}
+	for _, r := range list {
+		if err := s.writeRecord(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) writeRecord(r record) error {
+	path := s.recordPath(r.Key)
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := filepath.Join(s.top, "record-"+randomID())
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// cached returns what the operation with this key gives, from memory of an
+// earlier run or by make. Several builds that need the same do it once; again
+// is set where the step shall run whatever is known.
+func (s *session) cached(ctx context.Context, k key, again bool, make func() ([]layer, error)) (layers []layer, hit bool, err error) {
+	if !again {
+		if layers, ok := s.lookup(k); ok {
+			return layers, true, nil
+		}
+	}
+	lock, err := s.lockKey(ctx, k)
+	if err != nil {
+		return nil, false, err
+	}
+	defer lock.Unlock()
+	if !again {
+		// Whoever had the lock may have done it meanwhile.
+		if layers, ok := s.lookup(k); ok {
+			return layers, true, nil
+		}
+	}
+	start := time.Now()
+	if layers, err = make(); err != nil {
+		return nil, false, err
+	}
+	s.remember(time.Since(start), layers, k)
+	return layers, false, nil
+}
+
+// lockKey waits for the right to carry out the operation.
+func (s *session) lockKey(ctx context.Context, k key) (*filelock.Lock, error) {
+	path := filepath.Join(s.roots.Run, "build", string(k))
+	lock, err := filelock.TryExclusive(path)
+	if err != filelock.ErrHeld {
+		return lock, err
+	}
+	type outcome struct {
+		lock *filelock.Lock
+		err  error
+	}
+	got := make(chan outcome, 1)
+	go func() {
+		l, err := filelock.Exclusive(path)
+		got <- outcome{l, err}
+	}()
+	select {
+	case o := <-got:
+		return o.lock, o.err
+	case <-ctx.Done():
+		go func() { (<-got).lock.Unlock() }()
+		return nil, context.Cause(ctx)
+	}
+}
