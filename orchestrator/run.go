@@ -198,3 +198,8 @@ func (o *Orchestrator) Ps(ctx context.Context, sel Selection, opts PsOptions) ([
 	slices.SortFunc(out, func(a, b *Container) int { return strings.Compare(a.Name(), b.Name()) })
 	return out, nil
 }
+
+// Everything lists the containers of all projects.
+func (o *Orchestrator) Everything(ctx context.Context) ([]*Container, error) {
+	return observeContainers(ctx, o.Host, "")
+}

@@ -94,7 +94,7 @@ func newRootCommand(app *App) *cobra.Command {
 		newStartCommand(app), newStopCommand(app), newRestartCommand(app), newKillCommand(app),
 		newPauseCommand(app), newUnpauseCommand(app), newRmCommand(app),
 		newPsCommand(app), newLogsCommand(app),
-		newExecCommand(app), newRunCommand(app), newAttachCommand(app), newImageCommand(app), newVersionCommand(app),
+		newExecCommand(app), newRunCommand(app), newAttachCommand(app), newLsCommand(app), newPortCommand(app), newImageCommand(app), newVersionCommand(app),
 	)
 	return cmd
 }

@@ -68,6 +68,14 @@ func Rows[T any](w io.Writer, format string, columns Columns, rows []T) error {
 	return nil
 }
 
+// JSONArray prints values as one JSON array.
+func JSONArray[T any](w io.Writer, rows []T) error {
+	if rows == nil {
+		rows = []T{}
+	}
+	return json.NewEncoder(w).Encode(rows)
+}
+
 // header is what a template finds in the place of a row for the first line.
 type header map[string]string
 
