@@ -45,36 +45,12 @@ type Warning struct {
 
 // Load reads and validates the files of a project.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
-	// What the loader has to say comes as warnings and errors.
-	logrus.SetLevel(logrus.ErrorLevel)
-	environ := o.Environ
-	if environ == nil {
-		environ = os.Environ()
-	}
-	dir := o.ProjectDir
-	if dir == "" {
-		dir = o.WorkingDir
-	}
-	wd, err := os.Getwd()
+	options, err := o.options()
 	if err != nil {
 		return nil, nil, err
 	}
-	options, err := cli.NewProjectOptions(o.Files,
-		cli.WithoutEnvironmentResolution,
-		cli.WithWorkingDirectory(dir),
-		cli.WithEnv(environ),
-		cli.WithEnv([]string{"PWD=" + wd}),
-		cli.WithEnvFiles(o.EnvFiles...),
-		cli.WithDotEnv,
-		cli.WithConfigFileEnv,
-		cli.WithDefaultConfigPath,
-		cli.WithEnvFiles(o.EnvFiles...),
-		cli.WithDotEnv,
-		cli.WithDefaultProfiles(o.Profiles...),
-		cli.WithName(o.ProjectName),
-	)
-	if err != nil {
-		return nil, nil, asNoFile(err)
+	if options.Name, err = projectName(options); err != nil {
+		return nil, nil, err
 	}
 	p, err := options.LoadProject(ctx)
 	if err != nil {
@@ -94,8 +70,41 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	return &Project{Project: p.WithoutUnnecessaryResources()}, nil, nil
 }
 
+// options are those of the loader, with the files found.
+func (o Options) options() (*cli.ProjectOptions, error) {
+	// What the loader has to say comes as warnings and errors.
+	logrus.SetLevel(logrus.ErrorLevel)
+	environ := o.Environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	dir := o.ProjectDir
+	if dir == "" {
+		dir = o.WorkingDir
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	options, err := cli.NewProjectOptions(o.Files,
+		cli.WithoutEnvironmentResolution,
+		cli.WithWorkingDirectory(dir),
+		cli.WithEnv(environ),
+		cli.WithEnv([]string{"PWD=" + wd}),
+		cli.WithEnvFiles(o.EnvFiles...),
+		cli.WithDotEnv,
+		cli.WithConfigFileEnv,
+		cli.WithDefaultConfigPath,
+		cli.WithEnvFiles(o.EnvFiles...),
+		cli.WithDotEnv,
+		cli.WithDefaultProfiles(o.Profiles...),
+		cli.WithName(o.ProjectName),
+	)
+	return options, asNoFile(err)
+}
+
 func asNoFile(err error) error {
-	if errdefs.IsNotFoundError(err) && err.Error() == ErrNoFile.Error() {
+	if err != nil && errdefs.IsNotFoundError(err) && err.Error() == ErrNoFile.Error() {
 		return ErrNoFile
 	}
 	return err

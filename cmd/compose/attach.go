@@ -16,7 +16,7 @@ func newAttachCommand(app *App) *cobra.Command {
 		Short: "Connect to the streams of a container that runs",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := app.projectName(cmd.Context())
+			name, err := app.projectName()
 			if err != nil {
 				return err
 			}

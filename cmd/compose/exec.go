@@ -26,7 +26,7 @@ func newExecCommand(app *App) *cobra.Command {
 			// Both ends must be the user's terminal: one that is piped elsewhere
 			// would get the terminal's line feeds and echoes.
 			opts.TTY = !noTTY && term.IsTerminal(int(app.Stdout.Fd())) && term.IsTerminal(int(app.Stdin.Fd()))
-			name, err := app.projectName(cmd.Context())
+			name, err := app.projectName()
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	// A keeper's whole life is in the package's init, before all others.
@@ -23,6 +24,8 @@ func main() {
 	if os.Args[0] == keeper.SupervisorName {
 		os.Exit(supervisor.Main(os.Args[1:]))
 	}
+	// A command lives for milliseconds: collecting garbage is mostly in its way.
+	debug.SetGCPercent(800)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := app.run(ctx, os.Args[1:])

@@ -27,7 +27,7 @@ func newPortCommand(app *App) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%q is not a port number", number)
 			}
-			name, err := app.projectName(cmd.Context())
+			name, err := app.projectName()
 			if err != nil {
 				return err
 			}

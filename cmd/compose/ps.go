@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func newPsCommand(app *App) *cobra.Command {
 				}
 				statuses = append(statuses, value)
 			}
-			sel, err := app.selection(cmd.Context(), args)
+			sel, err := app.psSelection(cmd.Context(), args, orphans)
 			if err != nil {
 				return err
 			}
@@ -75,6 +76,16 @@ func newPsCommand(app *App) *cobra.Command {
 	fl.StringVar(&filter, "filter", "", "Only containers with a property, as status=running")
 	fl.StringArrayVar(&statuses, "status", nil, "Only containers in this state: paused, restarting, removing, running, dead, created or exited (repeatable)")
 	return cmd
+}
+
+// psSelection needs the file only to know one service from another: whatever
+// carries the project's label is listed otherwise.
+func (app *App) psSelection(ctx context.Context, services []string, orphans bool) (orchestrator.Selection, error) {
+	if len(services) > 0 || !orphans {
+		return app.selection(ctx, services)
+	}
+	name, err := app.projectName()
+	return orchestrator.Selection{Name: name}, err
 }
 
 func printServices(app *App, list []*orchestrator.Container) error {

@@ -20,14 +20,18 @@ import (
 
 // load reads the project with the given services and those they depend on.
 func (app *App) load(ctx context.Context, services []string) (*spec.Project, error) {
-	p, warnings, err := spec.Load(ctx, spec.Options{
-		Files: app.Files, ProjectName: app.ProjectName, ProjectDir: app.ProjectDir,
-		EnvFiles: app.EnvFiles, Profiles: app.Profiles, Services: services, Compatibility: app.Compatibility,
-	})
+	p, warnings, err := spec.Load(ctx, app.specOptions(services))
 	for _, w := range warnings {
 		app.warn(w.Message)
 	}
 	return p, err
+}
+
+func (app *App) specOptions(services []string) spec.Options {
+	return spec.Options{
+		Files: app.Files, ProjectName: app.ProjectName, ProjectDir: app.ProjectDir,
+		EnvFiles: app.EnvFiles, Profiles: app.Profiles, Services: services, Compatibility: app.Compatibility,
+	}
 }
 
 // selectedProject is what `up` works on: the services asked for, with what
@@ -67,18 +71,14 @@ func (app *App) selection(ctx context.Context, services []string) (orchestrator.
 }
 
 // projectName is all that a verb on one container needs of the project.
-func (app *App) projectName(ctx context.Context) (string, error) {
+func (app *App) projectName() (string, error) {
 	if app.ProjectName != "" {
 		return strings.ToLower(app.ProjectName), nil
 	}
-	if env := os.Getenv("COMPOSE_PROJECT_NAME"); env != "" {
+	if env := os.Getenv("COMPOSE_PROJECT_NAME"); env != "" && len(app.Files) == 0 {
 		return env, nil
 	}
-	p, err := app.load(ctx, nil)
-	if err != nil {
-		return "", err
-	}
-	return p.Name, nil
+	return spec.Name(app.specOptions(nil))
 }
 
 // session is one verb at work: the orchestrator on this host, and the display
