@@ -15,6 +15,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"compose/engine"
+	"compose/engine/image"
 	"compose/internal/roots"
 	"compose/netbridge"
 )
@@ -208,6 +209,9 @@ func (h *fakeHost) PullImage(_ context.Context, ref, _ string, _ Reporter) error
 	h.images[ref] = "sha256:" + ref
 	return nil
 }
+
+func (h *fakeHost) Image(context.Context, string) (*image.Image, error) { return &image.Image{}, nil }
+func (h *fakeHost) PIDs(context.Context, string) ([]int, error)         { return nil, nil }
 
 func (h *fakeHost) BuildImage(_ context.Context, p *types.Project, s types.ServiceConfig, _ BuildOptions) error {
 	defer h.lock()()

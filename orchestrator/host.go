@@ -9,6 +9,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"compose/engine"
+	"compose/engine/build"
+	"compose/engine/image"
 	"compose/netbridge"
 )
 
@@ -41,6 +43,7 @@ type Host interface {
 	ImageID(ctx context.Context, ref string) (string, error)
 	RemoveImage(ctx context.Context, ref string) error
 	PullImage(ctx context.Context, ref, platform string, progress Reporter) error
+	Image(ctx context.Context, id string) (*image.Image, error)
 	BuildImage(ctx context.Context, p *types.Project, s types.ServiceConfig, opts BuildOptions) error
 
 	// CheckPorts reports a port that something on the host holds, other than
@@ -59,6 +62,9 @@ type Host interface {
 	// charge, and returns its exit code once it has ended; with Detach once it
 	// has started.
 	Exec(ctx context.Context, id string, opts ExecOptions, streams Streams) (exitCode int, err error)
+
+	// PIDs are a container's processes by their numbers on this host.
+	PIDs(ctx context.Context, id string) ([]int, error)
 
 	// Logs calls emit for each line that a container wrote.
 	Logs(ctx context.Context, id string, opts LogOptions, emit func(LogLine)) error
@@ -90,8 +96,9 @@ type BuildOptions struct {
 	NoCache bool
 	Pull    bool // look for newer base images
 	// Args are added to the service's own; nil stands for the environment's.
-	Args  types.MappingWithEquals
-	Quiet bool
+	Args     types.MappingWithEquals
+	Quiet    bool
+	Progress func(build.Event) // nil: nobody listens
 }
 
 // Streams are the user's side of a process. A nil one is not connected.

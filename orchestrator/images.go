@@ -95,7 +95,9 @@ func (o *operator) provide(ctx context.Context, op Operation) error {
 	case BuildImage:
 		id := "Image " + op.Image
 		o.report.send(id, Working, "Building", "")
-		if err := o.host.BuildImage(ctx, o.project, op.Service, o.imageOptions.Build); err != nil {
+		opts := o.imageOptions.Build
+		opts.Progress = o.buildProgress
+		if err := o.host.BuildImage(ctx, o.project, op.Service, opts); err != nil {
 			o.report.send(id, Failed, "Error", "")
 			return fmt.Errorf("failed to build service %s: %w", op.Service.Name, err)
 		}

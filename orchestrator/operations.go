@@ -14,6 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"compose/engine"
+	"compose/engine/build"
 	"compose/internal/roots"
 )
 
@@ -30,7 +31,8 @@ type operator struct {
 	warn    func(string)
 	images  map[string]string // image name -> ID
 
-	imageOptions ImageOptions
+	imageOptions  ImageOptions
+	buildProgress func(build.Event)
 
 	supervisor func(context.Context) (Supervisor, error) // started at most once
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine"
+	"compose/engine/build"
 	"compose/internal/roots"
 )
 
@@ -22,10 +23,12 @@ type Orchestrator struct {
 	// Hash tells one configuration of a service from another.
 	Hash func(types.ServiceConfig) string
 
-	Report   Reporter     // progress; nil: none
-	Warn     func(string) // warnings; nil: none
-	Parallel int          // operations side by side at most; 0: a default
-	DryRun   io.Writer    // print plans here and do nothing; nil: do them
+	Report Reporter     // progress; nil: none
+	Warn   func(string) // warnings; nil: none
+	// BuildProgress hears how builds go on; nil: nobody does.
+	BuildProgress func(build.Event)
+	Parallel      int       // operations side by side at most; 0: a default
+	DryRun        io.Writer // print plans here and do nothing; nil: do them
 }
 
 func (o *Orchestrator) warn(msg string) {
@@ -131,7 +134,7 @@ func (o *Orchestrator) Up(ctx context.Context, p *types.Project, opts UpOptions)
 
 // ensureImages pulls and builds what the services need, and notes the IDs.
 func (o *Orchestrator) ensureImages(ctx context.Context, op *operator, lock *projectLock, obs *Observed, plan *Plan, opts ImageOptions) error {
-	op.imageOptions = opts
+	op.imageOptions, op.buildProgress = opts, o.BuildProgress
 	if plan.Empty() {
 		return nil
 	}

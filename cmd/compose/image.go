@@ -17,7 +17,7 @@ import (
 
 func newImageCommand(app *App) *cobra.Command {
 	cmd := &cobra.Command{Use: "image COMMAND", Short: "Manage images"}
-	cmd.AddCommand(newImageImportCommand(app), newImageLsCommand(app))
+	cmd.AddCommand(newImageImportCommand(app), newImageLsCommand(app), newImagePullCommand(app), newImageRmCommand(app), newImageTagCommand(app))
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"compose/engine/build"
 	"compose/internal/roots"
 )
 
@@ -56,6 +57,10 @@ func (app *App) run(ctx context.Context, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return 130
 	}
+	var step *build.StepError
+	if errors.As(err, &step) {
+		fmt.Fprint(app.Stderr, step.Detail())
+	}
 	fmt.Fprintln(app.Stderr, err)
 	return 1
 }
@@ -95,6 +100,7 @@ func newRootCommand(app *App) *cobra.Command {
 		newPauseCommand(app), newUnpauseCommand(app), newRmCommand(app),
 		newPsCommand(app), newLogsCommand(app),
 		newExecCommand(app), newRunCommand(app), newAttachCommand(app), newLsCommand(app), newPortCommand(app), newImageCommand(app), newVersionCommand(app),
+		newBuildCommand(app), newPullCommand(app), newConfigCommand(app), newImagesCommand(app), newTopCommand(app),
 	)
 	return cmd
 }

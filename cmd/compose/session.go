@@ -14,6 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"compose/cmd/compose/render"
+	"compose/engine/build"
+	"compose/engine/build/progress"
 	"compose/orchestrator"
 	"compose/spec"
 )
@@ -114,6 +116,7 @@ func (app *App) session(ctx context.Context) (*session, error) {
 		Host: host, Roots: r, Hash: spec.ConfigHash,
 		Report: s.report, Warn: s.warn, Parallel: app.parallel(),
 	}
+	s.BuildProgress = s.buildProgress()
 	if app.DryRun {
 		s.DryRun = app.Stdout
 	}
@@ -127,6 +130,23 @@ func (s *session) close() {
 	if s.progress != nil {
 		s.progress.Close()
 		s.progress = nil
+	}
+}
+
+// buildProgress shows builds as lines between the other progress.
+func (s *session) buildProgress() func(build.Event) {
+	if s.app.Progress == render.ModeQuiet {
+		return nil
+	}
+	plain := progress.NewPlain(s.app.Stderr)
+	return func(e build.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.progress == nil {
+			plain.Event(e)
+			return
+		}
+		s.progress.Suspend(func() { plain.Event(e) })
 	}
 }
 
