@@ -9,7 +9,9 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	// A keeper's whole life is in the package's init, before all others.
+	// A keeper's whole life, and that of a container's init, is in the
+	// package's own init, before all others.
+	_ "compose/engine/runtime/initproc"
 	"compose/orchestrator/keeper"
 
 	"compose/orchestrator"

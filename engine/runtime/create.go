@@ -44,9 +44,18 @@ func Create(cfg Config) (*Container, error) {
 		}
 		defer join.Close()
 	}
+	var exe *os.File
+	if cfg.Init {
+		// While /proc and our own mounts are in reach.
+		var err error
+		if exe, err = SealedExe(); err != nil {
+			return nil, err
+		}
+		defer exe.Close()
+	}
 	var c *Container
 	err := onThread(func() error {
-		made, err := (&creation{cfg: cfg, spec: spec, join: join}).run()
+		made, err := (&creation{cfg: cfg, spec: spec, join: join, exe: exe}).run()
 		c = made
 		return err
 	})
@@ -73,8 +82,9 @@ type creation struct {
 	cfg  Config
 	spec *specs.Spec
 	join *cgroup.Join
-	root int // O_PATH of the root file system, before the pivot
-	fds  int // O_PATH of /proc/self/fd of the host, which the pivot takes out of reach
+	exe  *os.File // our own binary, where it is to be the init
+	root int      // O_PATH of the root file system, before the pivot
+	fds  int      // O_PATH of /proc/self/fd of the host, which the pivot takes out of reach
 	late []specs.Mount
 }
 
@@ -258,8 +268,8 @@ func (c *creation) fork(who account, term *terminal) (*Container, error) {
 		return nil, err
 	}
 	defer f.closeChildSide()
-	if c.cfg.Init {
-		if err := f.withInit(); err != nil {
+	if c.exe != nil {
+		if f.initExe, err = dupHigh(c.exe); err != nil {
 			f.abandon()
 			return nil, err
 		}

@@ -122,17 +122,6 @@ func pipeToParent() (*os.File, int, error) {
 	return os.NewFile(uintptr(fds[0]), "pipe"), high, nil
 }
 
-// withInit makes the built-in reaper PID 1.
-func (f *forker) withInit() error {
-	exe, err := SealedExe()
-	if err != nil {
-		return err
-	}
-	defer exe.Close()
-	f.initExe, err = dupHigh(exe)
-	return err
-}
-
 // begin adds the first steps: the descriptors, the session, the v1 cgroups.
 func (f *forker) begin(join *cgroup.Join) {
 	p := &f.program

@@ -1,3 +1,6 @@
+-- This file is UTF-8, whatever the client takes for granted
+SET NAMES utf8mb4;
+
 CREATE DATABASE IF NOT EXISTS data_science CHARACTER SET utf8mb4;
 
 USE data_science;
