@@ -124,23 +124,52 @@ func Create(path string) error {
 
 func (h *hierarchies) mkdir(dir string) error {
 	err := unix.Mkdir(dir, 0o755)
-	if err == unix.ENOENT {
+	// Again, because the last container of another project may take the empty
+	// group above away at that very moment.
+	for try := 0; err == unix.ENOENT && try < 100; try++ {
 		if err = h.mkdir(filepath.Dir(dir)); err == nil {
 			err = unix.Mkdir(dir, 0o755)
 		}
 	}
-	if err == unix.EEXIST {
-		return nil
-	}
-	if err != nil {
+	if err != nil && err != unix.EEXIST {
 		return err
 	}
-	if h.v1["cpuset"] != "" && strings.HasPrefix(dir, h.v1["cpuset"]+"/") {
-		// A v1 cpuset is born empty and takes no process until it has both.
-		return inherit(dir, "cpuset.cpus", "cpuset.mems")
+	if top := h.v1["cpuset"]; top != "" && strings.HasPrefix(dir, top+"/") {
+		if err := inheritCPUs(dir); errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+			return unix.ENOENT // taken away again already
+		} else if err != nil {
+			return err
+		}
+		return nil
 	}
-	if h.pure() {
+	if err == nil && h.pure() {
 		return h.delegate(filepath.Dir(dir))
+	}
+	return nil
+}
+
+// inheritCPUs gives a v1 cpuset what the one above has: it is born empty and
+// takes no process until it has both. The one above may be as new.
+func inheritCPUs(dir string) error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		own, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(string(own)) != "" {
+			continue
+		}
+		above := filepath.Dir(dir)
+		if err := inheritCPUs(above); err != nil {
+			return err
+		}
+		value, err := os.ReadFile(filepath.Join(above, file))
+		if err != nil {
+			return err
+		}
+		if err := write(dir, file, strings.TrimSpace(string(value))); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -160,19 +189,6 @@ func (h *hierarchies) delegate(dir string) error {
 	for _, c := range strings.Fields(string(available)) {
 		if !slices.Contains(have, c) {
 			_ = write(dir, "cgroup.subtree_control", "+"+c)
-		}
-	}
-	return nil
-}
-
-func inherit(dir string, files ...string) error {
-	for _, f := range files {
-		value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), f))
-		if err != nil {
-			return err
-		}
-		if err := write(dir, f, strings.TrimSpace(string(value))); err != nil {
-			return err
 		}
 	}
 	return nil
