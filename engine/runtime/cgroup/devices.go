@@ -94,6 +94,9 @@ func deviceFilter(rules []specs.LinuxDeviceCgroup) ([]insn, error) {
 			return nil, err
 		}
 		program = append(program, block...)
+		if block[0].code == bpfMoveImm {
+			return program, nil // it fits everything; the kernel takes no code behind it
+		}
 	}
 	return append(program, insn{code: bpfMoveImm, regs: 0}, insn{code: bpfExit}), nil
 }
