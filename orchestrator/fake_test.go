@@ -278,7 +278,10 @@ func (s *fakeSupervisor) set(id, verb string, status engine.Status) error {
 		ch <- LifeEvent{ID: id, Action: action}
 	}
 	if verb == "start" && h.onStart != nil {
-		return h.onStart(c, h.states[id])
+		if err := h.onStart(c, h.states[id]); err != nil {
+			h.states[id].Status = engine.Created
+			return err
+		}
 	}
 	return nil
 }
@@ -330,8 +333,8 @@ func (s *fakeSupervisor) Wait(ctx context.Context, id, _ string) (int, error) {
 	return state.ExitCode, ctx.Err()
 }
 
-func (s *fakeSupervisor) Remove(_ context.Context, id string, _, _ bool) error {
-	return s.set(id, "remove", engine.Dead)
+func (s *fakeSupervisor) Remove(ctx context.Context, id string, _, volumes bool) error {
+	return (*fakeHost)(s).RemoveContainer(ctx, id, volumes)
 }
 
 // rig is an orchestrator on a fake host, with what it said.

@@ -34,7 +34,8 @@ type operator struct {
 	imageOptions  ImageOptions
 	buildProgress func(build.Event)
 
-	supervisor func(context.Context) (Supervisor, error) // started at most once
+	supervisor func(context.Context) (Supervisor, error) // connected to at most once, and started if need be
+	running    func(context.Context) (Supervisor, error) // the same, or nil where none runs
 
 	mu    sync.Mutex
 	known map[string]*engine.Container // by ID: what was observed and what has been made since
@@ -45,11 +46,22 @@ func newOperator(h Host, r roots.Roots, name string, p *types.Project, obs *Obse
 	for _, c := range obs.Containers {
 		o.known[c.ID] = c.Container
 	}
-	var once sync.Once
+	var mu sync.Mutex
 	var sup Supervisor
-	var err error
-	o.supervisor = func(ctx context.Context) (Supervisor, error) {
-		once.Do(func() { sup, err = h.Supervisor(ctx, name) })
+	o.supervisor = func(ctx context.Context) (_ Supervisor, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if sup == nil {
+			sup, err = h.Supervisor(ctx, name)
+		}
+		return sup, err
+	}
+	o.running = func(ctx context.Context) (_ Supervisor, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if sup == nil {
+			sup, err = h.RunningSupervisor(ctx, name)
+		}
 		return sup, err
 	}
 	return o
@@ -214,7 +226,7 @@ func isAnonymous(volume string) bool {
 }
 
 func (o *operator) removeContainer(ctx context.Context, op RemoveContainer) error {
-	sup, err := o.host.RunningSupervisor(ctx, o.name)
+	sup, err := o.running(ctx)
 	if err != nil {
 		return err
 	}

@@ -144,23 +144,38 @@ func (s *supervisor) hijacked() {
 // connected. A command that wants to connect meanwhile takes the spawn lock
 // and starts another.
 func (s *supervisor) leaveIfIdle() {
+	s.mu.Lock()
+	idle := s.idle()
+	s.mu.Unlock()
+	if !idle {
+		return
+	}
 	lock, err := filelock.TryExclusive(api.SpawnLock(s.roots, s.project))
 	if err != nil {
 		return // somebody is just connecting, and will go again
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	idle := s.met && s.connections == 0
-	for _, c := range s.containers {
-		idle = idle && !c.needed()
-	}
-	if !idle || s.leaving {
+	if !s.idle() {
 		lock.Unlock()
 		return
 	}
 	s.leaving = true
 	s.listener.Close() // removes the socket
 	close(s.done)      // the lock goes with the process
+}
+
+// idle says that nothing keeps us. The caller holds s.mu.
+func (s *supervisor) idle() bool {
+	if !s.met || s.connections > 0 || s.leaving {
+		return false
+	}
+	for _, c := range s.containers {
+		if c.needed() {
+			return false
+		}
+	}
+	return true
 }
 
 // get returns the container's record here, read in if it is new to us.
