@@ -6,18 +6,40 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // Wait waits until a child of ours has ended, reaps it and says how it ended.
-func Wait(f *os.File) (syscall.WaitStatus, error) {
+func Wait(f *os.File) (syscall.WaitStatus, error) { return wait(f, unix.WEXITED) }
+
+// Peek is Wait without the reaping: the kernel keeps the status until Reap,
+// so that a crash of ours in between loses nothing.
+func Peek(f *os.File) (syscall.WaitStatus, error) { return wait(f, unix.WEXITED|unix.WNOWAIT) }
+
+// Reap lets the kernel forget a child that has ended.
+func Reap(f *os.File) error {
+	var info siginfo
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PIDFD, f.Fd(), uintptr(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG, 0, 0)
+		switch errno {
+		case unix.EINTR:
+		case 0:
+			return nil
+		default:
+			return fmt.Errorf("reap a process: %w", errno)
+		}
+	}
+}
+
+func wait(f *os.File, options uintptr) (syscall.WaitStatus, error) {
 	var status syscall.WaitStatus
-	err := poll(f, func(fd int) (bool, error) {
+	err := poll(f, time.Time{}, func(fd int) (bool, error) {
 		var info siginfo
 		for {
-			_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PIDFD, uintptr(fd), uintptr(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG, 0, 0)
+			_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_PIDFD, uintptr(fd), uintptr(unsafe.Pointer(&info)), options|unix.WNOHANG, 0, 0)
 			if errno == unix.EINTR {
 				continue
 			}
@@ -38,9 +60,31 @@ func Wait(f *os.File) (syscall.WaitStatus, error) {
 	return status, err
 }
 
+// exitInfo is PIDFD_INFO_EXIT of linux/pidfd.h.
+const exitInfo = 1 << 3
+
+// Exit says how a process ended that need not be our child, once whoever is
+// its parent has reaped it. It gives up after a while, and at once where the
+// kernel does not tell (before Linux 6.15). The pidfd, or a copy of it, must
+// have been open since before the end.
+func Exit(f *os.File, within time.Duration) (status syscall.WaitStatus, ok bool) {
+	err := poll(f, time.Now().Add(within), func(fd int) (bool, error) {
+		info := unix.PidfdInfo{Mask: exitInfo}
+		if err := unix.IoctlPidfdInfo(fd, &info); err != nil {
+			return false, err
+		}
+		if info.Mask&exitInfo == 0 {
+			return false, nil
+		}
+		status = syscall.WaitStatus(info.Exit_code)
+		return true, nil
+	})
+	return status, err == nil
+}
+
 // Ended waits until any process, also one that is not our child, has ended.
 func Ended(f *os.File) error {
-	return poll(f, func(fd int) (bool, error) {
+	return poll(f, time.Time{}, func(fd int) (bool, error) {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		for {
 			n, err := unix.Poll(p, 0)
@@ -53,8 +97,8 @@ func Ended(f *os.File) error {
 }
 
 // poll calls check now and whenever the pidfd has become readable, until it
-// says that it is done.
-func poll(f *os.File, check func(fd int) (bool, error)) error {
+// says that it is done or, where there is one, until the deadline.
+func poll(f *os.File, deadline time.Time, check func(fd int) (bool, error)) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -72,6 +116,9 @@ func poll(f *os.File, check func(fd int) (bool, error)) error {
 	}
 	p := os.NewFile(uintptr(copied), "pidfd")
 	defer p.Close()
+	if err := p.SetReadDeadline(deadline); err != nil {
+		return err
+	}
 	if raw, err = p.SyscallConn(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,70 @@ func TestEnded(t *testing.T) {
 	if got, err := Wait(f); err != nil || got.Signal() != syscall.SIGTERM && got.ExitStatus() != 3 && got.ExitStatus() != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
+}
+
+func TestPeek(t *testing.T) {
+	f := start(t, "exit 5")
+	for range 2 { // it is still there to be asked
+		if got, err := Peek(f); got.ExitStatus() != 5 || err != nil {
+			t.Errorf("got %x, %v", got, err)
+		}
+	}
+	if _, ok := Exit(f, 10*time.Millisecond); ok {
+		t.Error("it is told of as reaped")
+	}
+	if err := Reap(f); err != nil {
+		t.Error(err)
+	}
+	if err := Reap(f); err == nil {
+		t.Error("it can be reaped twice")
+	}
+}
+
+// TestExit asks about a process that somebody else reaps.
+func TestExit(t *testing.T) {
+	if !tellsExits() {
+		t.Skip("this kernel does not tell of exits (Linux 6.15 does)")
+	}
+	for line, want := range map[string]syscall.WaitStatus{"read x; exit 7": 7 << 8, "read x; kill -9 $$": 9} {
+		cmd := exec.Command("sh", "-c", line)
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), "pidfd")
+		time.AfterFunc(20*time.Millisecond, func() {
+			stdin.Close()
+			cmd.Wait()
+		})
+		if got, ok := Exit(f, 5*time.Second); got != want || !ok {
+			t.Errorf("%s: got %x, %v", line, got, ok)
+		}
+		f.Close()
+	}
+}
+
+// tellsExits asks the kernel about a process that has just been reaped.
+func tellsExits() bool {
+	cmd := exec.Command("true")
+	if cmd.Start() != nil {
+		return false
+	}
+	fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	cmd.Wait()
+	info := unix.PidfdInfo{Mask: exitInfo}
+	return unix.IoctlPidfdInfo(fd, &info) == nil && info.Mask&exitInfo != 0
 }
 
 // TestThreads waits for many processes at once without a thread for each.

@@ -9,6 +9,7 @@ package keeper
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -43,6 +44,8 @@ func init() {
 type keeper struct {
 	args []string // of the supervisor: state root, run root, project
 
+	heard chan struct{} // closed once all that the supervisor said has been done
+
 	mu    sync.Mutex
 	link  int            // our end of the link; -1: no supervisor now
 	files map[string]int // what the supervisors have given us to hold
@@ -57,8 +60,8 @@ type Exit struct {
 }
 
 // run is the keeper's whole life: args are the two roots, the project and,
-// where a supervisor became a keeper in place, the descriptors it brought as
-// "name=number,...".
+// where a supervisor became a keeper in place, the number of a file that says
+// what it brought (see Link.Become).
 func run(args []string) int {
 	if len(args) < 3 {
 		fmt.Fprintln(os.Stderr, "keeper: this program is started by compose itself")
@@ -73,22 +76,47 @@ func run(args []string) int {
 	ready := readyFD
 	if len(args) > 3 {
 		ready = -1
-		k.inherit(args[3])
+		if err := k.inherit(args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "keeper: take over what the supervisor held:", err)
+		}
 	} else {
 		unix.CloseOnExec(ready)
 	}
 	return k.keep(ready)
 }
 
-// inherit takes the descriptors over that came through an exec in place.
-func (k *keeper) inherit(list string) {
-	for _, item := range strings.Split(list, ",") {
-		name, number, _ := strings.Cut(item, "=")
-		if fd, err := strconv.Atoi(number); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-			k.files[name] = fd
+// inherit takes over what came through an exec in place: descriptors, and exits
+// that the supervisor had not noted yet.
+func (k *keeper) inherit(number string) error {
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), "inheritance")
+	defer f.Close()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	list, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(list)) {
+		verb, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch verb {
+		case "file":
+			number, name, _ := strings.Cut(rest, " ")
+			if fd, err := strconv.Atoi(number); err == nil && fd > 2 {
+				unix.CloseOnExec(fd)
+				k.files[name] = fd
+			}
+		case "exit":
+			if e, ok := parseExit(rest); ok {
+				k.exits[e.PID] = e
+			}
 		}
 	}
+	return nil
 }
 
 // keep starts supervisors until one leaves because nothing is left to do.
@@ -105,11 +133,13 @@ func (k *keeper) keep(ready int) int {
 			return 1
 		}
 		status := k.reap(pid)
+		// What it said last counts, as a file that it had just handed over. A
+		// copy of its end may live on in a process it was about to start.
+		_ = unix.Shutdown(k.link, unix.SHUT_RD)
+		<-k.heard
 		k.mu.Lock()
-		if k.link >= 0 {
-			unix.Close(k.link)
-			k.link = -1
-		}
+		unix.Close(k.link)
+		k.link = -1
 		held := len(k.files)
 		k.mu.Unlock()
 		switch {
@@ -163,12 +193,25 @@ func (k *keeper) start(ready int) (int, error) {
 		k.send(e.message(), -1)
 	}
 	k.send("ready", -1)
-	go k.listen(pair[0])
+	k.heard = make(chan struct{})
+	go k.listen(pair[0], k.heard)
 	return pid, nil
 }
 
 func (e Exit) message() string {
 	return fmt.Sprintf("exit %d %d %d", e.PID, uint32(e.Status), e.Time.UnixNano())
+}
+
+// parseExit reads what follows the verb of such a message.
+func parseExit(text string) (Exit, bool) {
+	part := strings.Fields(text)
+	if len(part) != 3 {
+		return Exit{}, false
+	}
+	pid, err1 := strconv.Atoi(part[0])
+	status, err2 := strconv.ParseUint(part[1], 10, 32)
+	at, err3 := strconv.ParseInt(part[2], 10, 64)
+	return Exit{PID: pid, Status: syscall.WaitStatus(status), Time: time.Unix(0, at)}, err1 == nil && err2 == nil && err3 == nil
 }
 
 // send tells the supervisor something. If it has died, the next one is told.
@@ -181,7 +224,8 @@ func (k *keeper) send(message string, fd int) {
 }
 
 // listen does what one supervisor asks, until it is gone.
-func (k *keeper) listen(link int) {
+func (k *keeper) listen(link int, heard chan<- struct{}) {
+	defer close(heard)
 	for {
 		message, fd, err := receive(link)
 		if err != nil {

@@ -57,7 +57,6 @@ func supervise(dir string) {
 		}
 		os.WriteFile(filepath.Join(dir, "child"), []byte(strconv.Itoa(child.Process.Pid)), 0o600)
 		Ready(nil)
-		time.Sleep(50 * time.Millisecond) // the keeper has read it all
 		unix.Kill(os.Getpid(), unix.SIGKILL)
 		select {}
 	case 1:
@@ -67,12 +66,12 @@ func supervise(dir string) {
 		note(dir, string(line))
 		left["c1/stdin"].Write([]byte("go\n"))
 		pid := child(dir)
-		e := <-link.Exit(pid)
+		e := <-link.Exit(pid, time.Time{})
 		note(dir, fmt.Sprintf("exit %d", e.Status.ExitStatus()))
 		unix.Kill(os.Getpid(), unix.SIGKILL) // before it was noted
 		select {}
 	default:
-		e := <-link.Exit(child(dir))
+		e := <-link.Exit(child(dir), time.Time{})
 		note(dir, fmt.Sprintf("again %d", e.Status.ExitStatus()))
 		link.Noted(child(dir))
 		link.Drop("c1")
@@ -152,4 +151,43 @@ func TestThreeLives(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("processes are left (%d ended)", ended)
+}
+
+// TestInherit gives a keeper more than an argument of execve could take.
+func TestInherit(t *testing.T) {
+	l := &Link{files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
+	at := time.Unix(100, 5)
+	l.exited(strings.TrimPrefix(Exit{PID: 12, Status: 7 << 8, Time: at}.message(), "exit "))
+	if e := <-l.Exit(12, at); e.Status.ExitStatus() != 7 {
+		t.Errorf("exit %+v", e)
+	}
+	select {
+	case e := <-l.Exit(12, at.Add(1)):
+		t.Errorf("%+v is another process's exit", e)
+	default:
+	}
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(f, Exit{PID: 12, Status: 7 << 8, Time: at}.message())
+	const many = 2000
+	for i := range many {
+		fmt.Fprintf(f, "file %d %s/name with a space %d\n", 1000+i, strings.Repeat("c", 64), i)
+	}
+	fd, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	k := &keeper{files: map[string]int{}, exits: map[int]Exit{}}
+	if err := k.inherit(strconv.Itoa(fd)); err != nil {
+		t.Fatal(err)
+	}
+	if len(k.files) != many || k.files[strings.Repeat("c", 64)+"/name with a space 7"] != 1007 || k.exits[12].Status != 7<<8 {
+		t.Errorf("%d files, exits %v", len(k.files), k.exits)
+	}
+	if err := k.inherit("none"); err == nil {
+		t.Error("a bad number is no error")
+	}
 }

@@ -3,11 +3,9 @@ package keeper
 import (
 	"fmt"
 	"os"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,33 +76,27 @@ func (l *Link) listen() {
 }
 
 func (l *Link) exited(message string) {
-	part := strings.Fields(message)
-	if len(part) != 3 {
+	e, ok := parseExit(message)
+	if !ok {
 		return
 	}
-	pid, err1 := strconv.Atoi(part[0])
-	status, err2 := strconv.ParseUint(part[1], 10, 32)
-	at, err3 := strconv.ParseInt(part[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return
-	}
-	e := Exit{PID: pid, Status: syscall.WaitStatus(status), Time: time.Unix(0, at)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.exits[pid] = e
-	for _, c := range l.waits[pid] {
+	l.exits[e.PID] = e
+	for _, c := range l.waits[e.PID] {
 		c <- e
 	}
-	delete(l.waits, pid)
+	delete(l.waits, e.PID)
 }
 
 // Exit gives the exit of a process that the keeper is the parent of, once it
-// has ended.
-func (l *Link) Exit(pid int) <-chan Exit {
+// has ended. The process began at since: what ended earlier had its number
+// before.
+func (l *Link) Exit(pid int, since time.Time) <-chan Exit {
 	c := make(chan Exit, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := l.exits[pid]; ok {
+	if e, ok := l.exits[pid]; ok && !e.Time.Before(since) {
 		c <- e
 	} else {
 		l.waits[pid] = append(l.waits[pid], c)
@@ -157,10 +149,13 @@ func (l *Link) Lost() <-chan struct{} { return l.lost }
 
 // Become makes this process the keeper, with all children and files that it
 // has. It returns only if that fails.
+//
+// A list of what it holds goes along in a file, for there may be more than an
+// argument can take: "file <number> <name>" and "exit ..." lines.
 func (l *Link) Become(args []string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var list []string
+	var list strings.Builder
 	for name, f := range l.files {
 		raw, err := f.SyscallConn()
 		if err != nil {
@@ -170,9 +165,22 @@ func (l *Link) Become(args []string) error {
 		if err := raw.Control(func(fd uintptr) { number, err = unix.Dup(int(fd)) }); err != nil || number < 0 {
 			continue
 		}
-		list = append(list, name+"="+strconv.Itoa(number))
+		fmt.Fprintf(&list, "file %d %s\n", number, name)
 	}
-	sort.Strings(list)
+	for _, e := range l.exits {
+		fmt.Fprintln(&list, e.message())
+	}
+	fd, err := unix.MemfdCreate("inheritance", 0)
+	if err != nil {
+		return err
+	}
+	for rest := []byte(list.String()); len(rest) > 0; {
+		n, err := unix.Write(fd, rest)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
 	argv := append([]string{Name}, args...)
-	return unix.Exec("/proc/self/exe", append(argv, strings.Join(list, ",")), os.Environ())
+	return unix.Exec("/proc/self/exe", append(argv, strconv.Itoa(fd)), os.Environ())
 }

@@ -59,7 +59,7 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	mine := files(left, c.id, "")
 	p := &pipes{stdin: mine["stdin"], stdout: mine["stdout"], stderr: mine["stderr"]}
 	if !engine.Alive(state.PID, state.PIDStart) {
-		c.endedUnseen(state, p)
+		c.endedUnseen(state, p, mine["pidfd"])
 		return
 	}
 	c.reopen(state.PID, p)
@@ -69,7 +69,7 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 		if engine.Alive(state.PID, state.PIDStart) {
 			return // it runs on, without us: better than to end it
 		}
-		c.endedUnseen(state, p)
+		c.endedUnseen(state, p, mine["pidfd"])
 		return
 	}
 	if c.cfg.Spec.TTY {
@@ -101,23 +101,26 @@ func (c *container) reopen(pid int, p *pipes) {
 
 // endedUnseen deals with a container whose process ended while there was no
 // supervisor: its last output is logged and its end handled as any other.
-func (c *container) endedUnseen(state engine.State, p *pipes) {
-	code := 255
-	if state.PID > 0 {
-		select {
-		case e := <-c.s.link.Exit(state.PID):
-			code = exitCode(e.Status)
-		default: // nobody saw it: the machine was restarted, or both of us died
+func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) {
+	code := 255 // nobody saw it: the machine was restarted, or all of us died
+	if process == nil {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			c.s.warn(c, "note its end", err)
+			return
 		}
-	}
-	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		c.s.warn(c, "note its end", err)
-		return
+		process = os.NewFile(uintptr(fd), "pidfd")
+		select {
+		case e := <-c.s.link.Exit(state.PID, state.StartedAt):
+			code = exitCode(e.Status)
+		default:
+		}
+	} else {
+		code = c.orphanExit(state.PID, process, state.StartedAt)
 	}
 	_, cancel := context.WithCancel(context.Background())
 	r := &run{
-		Started: &engine.Started{PID: state.PID, PIDFD: os.NewFile(uintptr(fd), "pidfd")},
+		Started: &engine.Started{PID: state.PID, PIDFD: process},
 		ended:   make(chan struct{}), cancel: cancel, began: state.StartedAt,
 	}
 	c.mu.Lock()

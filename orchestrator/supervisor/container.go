@@ -36,6 +36,7 @@ type run struct {
 	ended  chan struct{} // closed once it has ended and that is in the state
 	cancel context.CancelFunc
 	began  time.Time
+	ours   bool // its process is a child of ours that is still to be reaped
 }
 
 func newContainer(s *supervisor, cfg *engine.Container, state *engine.State) *container {

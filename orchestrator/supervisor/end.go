@@ -31,31 +31,53 @@ func (c *container) watch(r *run, copying *sync.WaitGroup, adopted bool) {
 	c.ended(r, code)
 }
 
-// reap waits for the process and returns its exit code, as Docker counts.
+// reap waits for the process and returns its exit code, as Docker counts. The
+// kernel keeps that until it is in the state: see noted.
 func (c *container) reap(r *run, adopted bool) int {
 	if !adopted {
-		status, err := pidfd.Wait(r.PIDFD)
+		status, err := pidfd.Peek(r.PIDFD)
 		if err != nil {
 			c.s.warn(c, "wait for its end", err)
 			return 255
 		}
+		r.ours = true
 		return exitCode(status)
 	}
 	if err := pidfd.Ended(r.PIDFD); err != nil {
 		c.s.warn(c, "wait for its end", err)
 	}
-	return c.orphanExit(r.PID)
+	return c.orphanExit(r.PID, r.PIDFD, r.began)
 }
 
-// orphanExit is the exit code of a process that we have not started: the
-// keeper or, where we took the keeper's place, this process is its parent.
-func (c *container) orphanExit(pid int) int {
+// orphanExit is the exit code of a process that we have not started. The
+// keeper or, where we took the keeper's place, this process is its parent; or,
+// where both have died since, the machine's first process, and the kernel
+// itself tells.
+func (c *container) orphanExit(pid int, f *os.File, began time.Time) int {
+	const patience = 2 * time.Second
+	told := make(chan syscall.WaitStatus, 1)
+	go func() {
+		if status, ok := pidfd.Exit(f, patience); ok {
+			told <- status
+		}
+	}()
 	select {
-	case e := <-c.s.link.Exit(pid):
+	case e := <-c.s.link.Exit(pid, began):
 		return exitCode(e.Status)
-	case <-time.After(2 * time.Second):
-		return 255 // it was nobody's child: both of us died at once
+	case status := <-told:
+		return exitCode(status)
+	case <-time.After(patience):
+		return 255
 	}
+}
+
+// noted is called when the end of a run is in the state: nobody else needs to
+// remember it.
+func (c *container) noted(r *run) {
+	if r.ours {
+		c.s.warn(c, "forget its process", pidfd.Reap(r.PIDFD))
+	}
+	c.s.link.Noted(r.PID)
 }
 
 func exitCode(s syscall.WaitStatus) int {
@@ -77,7 +99,6 @@ func (c *container) ended(r *run, code int) {
 		c.s.warn(c, "give its network back", r.Sandbox.Close(ctx))
 	}
 	c.s.warn(c, "give back what it used", c.s.engine.Finish(ctx, c.id))
-	r.PIDFD.Close()
 
 	c.mu.Lock()
 	again := c.again(code)
@@ -113,8 +134,9 @@ func (c *container) ended(r *run, code int) {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its end: %v\n", cfg.Spec.Name, err)
 	} else {
-		c.s.link.Noted(r.PID)
+		c.noted(r)
 	}
+	r.PIDFD.Close()
 	c.s.link.Drop(c.id)
 	if autoRemove {
 		c.s.warn(c, "remove it", c.remove(ctx, true, true))

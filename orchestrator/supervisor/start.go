@@ -136,6 +136,7 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 
 // hold gives the keeper what must outlive us.
 func (c *container) hold(r *run, p *pipes) {
+	c.s.link.Store(c.id+"/pidfd", r.PIDFD)
 	for name, f := range map[string]*os.File{"stdin": p.stdin, "stdout": p.stdout, "stderr": p.stderr} {
 		if f != nil && (name != "stdin" || f != p.stdout) {
 			c.s.link.Store(c.id+"/"+name, f)
