@@ -54,7 +54,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	}
 	p, err := options.LoadProject(ctx)
 	if err != nil {
-		return nil, nil, asNoFile(err)
+		return nil, nil, explain(asNoFile(err), options.ConfigPaths)
 	}
 	if p, err = p.WithServicesEnvironmentResolved(true); err != nil {
 		return nil, nil, err
@@ -67,7 +67,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 			return nil, nil, err
 		}
 	}
-	return &Project{Project: p.WithoutUnnecessaryResources()}, nil, nil
+	return &Project{Project: p.WithoutUnnecessaryResources()}, unsupported(p, options.ConfigPaths), nil
 }
 
 // options are those of the loader, with the files found.

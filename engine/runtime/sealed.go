@@ -14,6 +14,11 @@ import (
 // /proc/self/fd.
 func SealedExe() (*os.File, error) {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err == unix.EINVAL {
+		// Older kernels do not clone a mount that belongs to no namespace,
+		// which is what we run from if we are sealed ourselves.
+		return sealedAlready()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("seal our own binary: %w", err)
 	}
@@ -23,4 +28,17 @@ func SealedExe() (*os.File, error) {
 		return nil, fmt.Errorf("seal our own binary: %w", err)
 	}
 	return os.NewFile(uintptr(tree), "exe"), nil
+}
+
+func sealedAlready() (*os.File, error) {
+	exe, err := os.OpenFile("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("seal our own binary: %w", err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(int(exe.Fd()), &fs); err != nil || fs.Flags&unix.ST_RDONLY == 0 {
+		exe.Close()
+		return nil, fmt.Errorf("seal our own binary: it lies on a mount that cannot be made read-only")
+	}
+	return exe, nil
 }
