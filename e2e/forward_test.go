@@ -59,7 +59,10 @@ func (l *lab) inside(ns string, argv ...string) *exec.Cmd {
 // decide on forwarded packets.
 var dockerRules = [][]string{
 	{"-P", "FORWARD", "DROP"},
-	{"-N", "DOCKER-USER"}, {"-N", "DOCKER-FORWARD"}, {"-N", "DOCKER-ISOLATION-STAGE-1"}, {"-N", "DOCKER-ISOLATION-STAGE-2"},
+	{"-N", "DOCKER-USER"},
+	{"-N", "DOCKER-FORWARD"},
+	{"-N", "DOCKER-ISOLATION-STAGE-1"},
+	{"-N", "DOCKER-ISOLATION-STAGE-2"},
 	{"-A", "FORWARD", "-j", "DOCKER-USER"},
 	{"-A", "FORWARD", "-j", "DOCKER-FORWARD"},
 	{"-A", "DOCKER-FORWARD", "-j", "DOCKER-ISOLATION-STAGE-1"},

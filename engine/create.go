@@ -31,6 +31,7 @@ func (e *Engine) newDir(id string) string {
 // its name, as soon as its directory has its final name, and not before.
 func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Container, error) {
 	if !validName.MatchString(spec.Name) {
+		//lint:ignore ST1005 Docker's own words
 		return nil, fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", spec.Name)
 	}
 	img, err := e.images.Get(ctx, spec.Image)

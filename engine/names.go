@@ -82,6 +82,7 @@ func (e *Engine) releaseName(name, id string) error {
 // RenameContainer gives a container another name.
 func (e *Engine) RenameContainer(id, name string) error {
 	if !validName.MatchString(name) {
+		//lint:ignore ST1005 Docker's own words
 		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	c, err := e.read(id)

@@ -133,8 +133,11 @@ func (e *Engine) namespaces(c *Container, spec *specs.Spec) error {
 		t          specs.LinuxNamespaceType
 		mode, file string
 	}{
-		{specs.NetworkNamespace, s.NetworkMode, "net"}, {specs.PIDNamespace, s.PIDMode, "pid"}, {specs.IPCNamespace, s.IPCMode, "ipc"},
-		{specs.UTSNamespace, s.UTSMode, "uts"}, {specs.CgroupNamespace, s.CgroupMode, "cgroup"},
+		{specs.NetworkNamespace, s.NetworkMode, "net"},
+		{specs.PIDNamespace, s.PIDMode, "pid"},
+		{specs.IPCNamespace, s.IPCMode, "ipc"},
+		{specs.UTSNamespace, s.UTSMode, "uts"},
+		{specs.CgroupNamespace, s.CgroupMode, "cgroup"},
 	} {
 		if err := share(n.t, n.mode, n.file); err != nil {
 			return err

@@ -33,7 +33,7 @@ func (s *session) sourceOp(ctx context.Context, v *vertex, op *pb.SourceOp) (*sn
 	case "http", "https":
 		return s.httpSource(ctx, v, op)
 	case "git":
-		return nil, false, errors.New("Git repositories are not supported as a source yet; clone it and name the directory")
+		return nil, false, errors.New("git repositories are not supported as a source yet; clone it and name the directory")
 	}
 	return nil, false, fmt.Errorf("sources of type %s are not supported", scheme)
 }

@@ -70,7 +70,7 @@ type capData struct{ effective, permitted, inheritable uint32 }
 
 type capHeader struct {
 	version uint32
-	pid     int32
+	_       int32 // pid: 0 is the caller
 }
 
 // dropBounding adds what takes every capability away that caps does not bound.

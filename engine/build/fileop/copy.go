@@ -72,9 +72,8 @@ type copier struct {
 	time    *time.Time
 	links   map[inode]string // absolute name of the first copy of a file with several
 
-	top    string // where the selection's top goes; absolute and free of links
-	parent int    // descriptor of the directory that top is in
-	stack  []level
+	top   string // where the selection's top goes; absolute and free of links
+	stack []level
 }
 
 // level is a target directory that is being filled.
