@@ -53,16 +53,25 @@ func Create(cfg Config) (*Container, error) {
 		}
 		defer exe.Close()
 	}
-	var c *Container
-	err := onThread(func() error {
-		made, err := (&creation{cfg: cfg, spec: spec, join: join, exe: exe}).run()
-		c = made
-		return err
-	})
+	c := &creation{cfg: cfg, spec: spec, join: join, exe: exe}
+	l, err := spawn(join, c.prepare)
 	if err != nil {
+		if c.term != nil {
+			c.term.master.Close()
+		}
 		return nil, err
 	}
-	return c, nil
+	made := &Container{
+		PID: int(l.pid), PIDFD: os.NewFile(uintptr(l.pidfd), "pidfd"), StartTicks: StartTicks(int(l.pid)),
+		Warnings: l.warnings, launch: l,
+	}
+	if c.term != nil {
+		made.Console = c.term.master
+	}
+	if warning := setOOMScore(made.PID, spec.Process.OOMScoreAdj); warning != "" {
+		made.Warnings = append(made.Warnings, warning)
+	}
+	return made, nil
 }
 
 // checkProcess refuses strings that the kernel would cut short.
@@ -83,76 +92,111 @@ type creation struct {
 	spec *specs.Spec
 	join *cgroup.Join
 	exe  *os.File // our own binary, where it is to be the init
-	root int      // O_PATH of the root file system, before the pivot
-	fds  int      // O_PATH of /proc/self/fd of the host, which the pivot takes out of reach
+	term *terminal
+	root int // O_PATH of the root file system, before the pivot
 	late []specs.Mount
 }
 
-func (c *creation) run() (*Container, error) {
+// prepare makes the thread the container's in all that the child inherits,
+// and l the steps of the child.
+func (c *creation) prepare(l *launch) error {
 	if err := c.enterNamespaces(); err != nil {
-		return nil, err
+		return err
 	}
+	shared, err := openShared(c.spec.Mounts)
+	if err != nil {
+		return err
+	}
+	defer shared.close()
 	if err := unix.Mount("", "/", "", rootPropagation(c.spec), ""); err != nil {
-		return nil, fmt.Errorf("cut the mounts off from the host's: %w", err)
+		return fmt.Errorf("cut the mounts off from the host's: %w", err)
 	}
 	dir, err := c.cfg.RootFS.mount()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if c.root, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, err
+		return fmt.Errorf("open the root file system: %w", err)
 	}
 	defer unix.Close(c.root)
-	if c.late, err = mountAll(c.root, c.spec.Mounts); err != nil {
-		return nil, err
+	if c.late, err = mountAll(c.root, c.spec.Mounts, shared); err != nil {
+		return err
 	}
 	if err := fillDev(c.root, c.spec.Linux.Devices); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.prepareDir(); err != nil {
-		return nil, err
+		return err
 	}
 	who, err := lookupAccount(c.root, c.spec.Process.User, c.cfg.Groups)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var term *terminal
+	steps := &child{
+		process: c.spec.Process, seccomp: c.spec.Linux.Seccomp, who: who,
+		stdio: [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}, init: c.exe, join: c.join,
+	}
 	if c.spec.Process.Terminal {
-		if term, err = openTerminal(c.root, c.spec.Process.ConsoleSize); err != nil {
-			return nil, err
+		if c.term, err = openTerminal(c.root, c.spec.Process.ConsoleSize); err != nil {
+			return err
 		}
-		defer term.slave.Close()
-		if err := term.bindConsole(c.root); err != nil {
-			return nil, err
+		defer c.term.slave.Close()
+		if err := c.term.bindConsole(c.root); err != nil {
+			return err
 		}
+		steps.tty, steps.stdio = true, [3]*os.File{c.term.slave, c.term.slave, c.term.slave}
 	}
 	if err := writeSysctls(c.spec.Linux.Sysctl); err != nil {
-		return nil, err
+		return err
+	}
+	inProc, err := c.hidePaths(l)
+	if err != nil {
+		return err
 	}
 	if c.spec.Root != nil && c.spec.Root.Readonly {
 		if err := remountBind(c.root, fdPath(c.root), unix.MS_RDONLY); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if c.fds, err = unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return nil, err
-	}
-	defer unix.Close(c.fds)
 	if err := pivot(dir); err != nil {
-		return nil, err
+		return err
 	}
-	made, err := c.fork(who, term)
-	if err != nil && term != nil {
-		term.master.Close()
+	if p := propagations[c.spec.Linux.RootfsPropagation]; p&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
+		if err := unix.Mount("", "/", "", p, ""); err != nil {
+			return fmt.Errorf("set the propagation of the root: %w", err)
+		}
 	}
-	return made, err
+	return c.program(l, steps, inProc)
 }
 
-// rootPropagation is how mounts of the host and the container hear of each
-// other: not at all, unless the Spec or a mount of it asks to hear the host's.
+// program adds all steps of PID 1.
+func (c *creation) program(l *launch, steps *child, inProc hidden) error {
+	p := &l.program
+	if c.hasNew(specs.PIDNamespace) {
+		l.args.flags |= unix.CLONE_NEWPID
+	}
+	var keep []int
+	if inProc.null >= 0 {
+		keep = append(keep, inProc.null)
+	}
+	if err := l.begin(steps, keep...); err != nil {
+		return err
+	}
+	if c.hasNew(specs.CgroupNamespace) {
+		p.add("make the cgroup namespace", must, unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
+	}
+	if err := c.lateMounts(p, inProc); err != nil {
+		return err
+	}
+	l.halt()
+	return l.finish(steps)
+}
+
+// rootPropagation cuts the host off from what is mounted by us, and us from
+// what is mounted by the host if the Spec asks for that.
 func rootPropagation(spec *specs.Spec) uintptr {
-	if p, ok := propagations[spec.Linux.RootfsPropagation]; ok {
-		return p | unix.MS_REC
+	if p := propagations[spec.Linux.RootfsPropagation]; p&unix.MS_PRIVATE != 0 {
+		return unix.MS_PRIVATE | unix.MS_REC
 	}
 	return unix.MS_SLAVE | unix.MS_REC
 }
@@ -261,73 +305,15 @@ func writeSysctls(list map[string]string) error {
 	return nil
 }
 
-// fork starts PID 1 and brings it to the point where it waits for Start.
-func (c *creation) fork(who account, term *terminal) (*Container, error) {
-	f, err := newForker(c.stdio(term))
-	if err != nil {
-		return nil, err
-	}
-	defer f.closeChildSide()
-	if c.exe != nil {
-		if f.initExe, err = dupHigh(c.exe); err != nil {
-			f.abandon()
-			return nil, err
-		}
-	}
-	p := &f.program
-	f.begin(c.join)
-	if c.hasNew(specs.CgroupNamespace) {
-		p.add("make the cgroup namespace", must, unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
-	}
-	if err := c.lateMounts(p); err != nil {
-		f.abandon()
-		return nil, err
-	}
-	f.handshake()
-	if err := f.finish(c.spec.Process, c.spec.Linux.Seccomp, who, term != nil); err != nil {
-		f.abandon()
-		return nil, err
-	}
-
-	args := cloneArgs{exitSignal: uint64(unix.SIGCHLD)}
-	if c.hasNew(specs.PIDNamespace) {
-		args.flags |= unix.CLONE_NEWPID
-	}
-	made, err := f.start(&args, c.join)
-	if err != nil {
-		return nil, err
-	}
-	// From here on a child exists; what fails ends it.
-	if err := made.release.await(); err != nil {
-		made.Discard()
-		return nil, err
-	}
-	if err := c.hidePaths(); err != nil {
-		made.Discard()
-		return nil, err
-	}
-	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
-		made.release.oomScoreAdj = *adj
-	}
-	if term != nil {
-		made.Console = term.master
-	}
-	return made, nil
-}
-
-func (c *creation) stdio(term *terminal) [3]*os.File {
-	if term != nil {
-		return [3]*os.File{term.slave, term.slave, term.slave}
-	}
-	return [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}
-}
-
 // lateMounts adds the mounts that show the namespaces of whoever makes them.
-func (c *creation) lateMounts(p *program) error {
+func (c *creation) lateMounts(p *program, inProc hidden) error {
 	for _, m := range c.late {
 		o := parseOptions(m.Options)
 		if m.Type == "proc" {
-			p.add("mount proc", must, unix.SYS_MOUNT, p.str("proc"), p.str(m.Destination), p.str("proc"), o.flags, 0)
+			p.mountProc(m.Destination, o.flags)
+			if m.Destination == "/proc" {
+				p.hideInProc(inProc, o.flags)
+			}
 			continue
 		}
 		if err := c.cgroupMounts(p, m.Destination, o.flags); err != nil {

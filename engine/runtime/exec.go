@@ -12,9 +12,11 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// execNamespaces are all that a container may have of its own; joining one
-// that it shares with us changes nothing.
-const execNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+// execNamespaces are what a container may have of its own; joining one that it
+// shares with us changes nothing. The cgroup namespace is not among them: the
+// child joins it, once it is in the cgroup, because v2 mounted with nsdelegate
+// lets nobody into a namespace's cgroups from outside who is in the namespace.
+const execNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
 // Exec runs one more process inside a running container, under p's own
 // capabilities and the given seccomp profile. The streams are as in Config;
@@ -39,20 +41,51 @@ func Exec(target ExecTarget, p *specs.Process, profile *specs.LinuxSeccomp, grou
 	var join *cgroup.Join
 	if target.CgroupPath != "" {
 		var err error
-		if join, err = cgroup.Open(target.CgroupPath); err != nil {
+		if join, err = cgroup.OpenOf(target.PID, target.CgroupPath); err != nil {
 			return nil, err
 		}
 		defer join.Close()
 	}
-	var made *Process
-	err := onThread(func() (err error) {
-		made, err = execOnThread(pidfd, p, profile, groups, stdio, join)
-		return err
+	var term *terminal
+	l, err := spawn(join, func(l *launch) error {
+		steps := &child{process: p, seccomp: profile, stdio: stdio, join: join}
+		var err error
+		if term, err = enter(pidfd, steps, groups); err != nil {
+			return err
+		}
+		if term != nil {
+			defer term.slave.Close()
+		}
+		if err := l.begin(steps, int(pidfd.Fd())); err != nil {
+			return err
+		}
+		l.program.add("enter the cgroup namespace", must, unix.SYS_SETNS, pidfd.Fd(), unix.CLONE_NEWCGROUP)
+		l.halt()
+		return l.finish(steps)
 	})
-	return made, err
+	if err == nil {
+		made := &Process{PID: int(l.pid), PIDFD: os.NewFile(uintptr(l.pidfd), "pidfd"), Warnings: l.warnings}
+		if warning := setOOMScore(made.PID, p.OOMScoreAdj); warning != "" {
+			made.Warnings = append(made.Warnings, warning)
+		}
+		if err = l.start(); err == nil {
+			if term != nil {
+				made.Console = term.master
+			}
+			return made, nil
+		}
+		_, _ = Reap(made.PID)
+		made.PIDFD.Close()
+	}
+	if term != nil {
+		term.master.Close()
+	}
+	return nil, err
 }
 
-func execOnThread(pidfd *os.File, p *specs.Process, profile *specs.LinuxSeccomp, groups []string, stdio [3]*os.File, join *cgroup.Join) (*Process, error) {
+// enter moves the thread into the container and completes steps with what is
+// found there: the user's account and, if one is asked for, a terminal.
+func enter(pidfd *os.File, steps *child, groups []string) (*terminal, error) {
 	if err := unix.Setns(int(pidfd.Fd()), execNamespaces); err != nil {
 		if err == unix.ESRCH {
 			return nil, errors.New("the container is not running")
@@ -64,55 +97,13 @@ func execOnThread(pidfd *os.File, p *specs.Process, profile *specs.LinuxSeccomp,
 		return nil, err
 	}
 	defer unix.Close(root)
-	who, err := lookupAccount(root, p.User, groups)
+	if steps.who, err = lookupAccount(root, steps.process.User, groups); err != nil || !steps.process.Terminal {
+		return nil, err
+	}
+	term, err := openTerminal(root, steps.process.ConsoleSize)
 	if err != nil {
 		return nil, err
 	}
-	var term *terminal
-	if p.Terminal {
-		if term, err = openTerminal(root, p.ConsoleSize); err != nil {
-			return nil, err
-		}
-		defer term.slave.Close()
-		stdio = [3]*os.File{term.slave, term.slave, term.slave}
-	}
-	c, err := forkExec(p, profile, who, term != nil, stdio, join)
-	if err != nil {
-		if term != nil {
-			term.master.Close()
-		}
-		return nil, err
-	}
-	process := &Process{PID: c.PID, PIDFD: c.PIDFD}
-	if term != nil {
-		process.Console = term.master
-	}
-	return process, nil
-}
-
-func forkExec(p *specs.Process, profile *specs.LinuxSeccomp, who account, tty bool, stdio [3]*os.File, join *cgroup.Join) (*Container, error) {
-	f, err := newForker(stdio)
-	if err != nil {
-		return nil, err
-	}
-	defer f.closeChildSide()
-	f.begin(join)
-	f.handshake()
-	if err := f.finish(p, profile, who, tty); err != nil {
-		f.abandon()
-		return nil, err
-	}
-	c, err := f.start(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, join)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.release.await(); err != nil {
-		c.Discard()
-		return nil, err
-	}
-	if err := c.Start(); err != nil {
-		c.Discard()
-		return nil, err
-	}
-	return c, nil
+	steps.tty, steps.stdio = true, [3]*os.File{term.slave, term.slave, term.slave}
+	return term, nil
 }

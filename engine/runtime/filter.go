@@ -21,7 +21,11 @@ func (p *program) filter(profile *specs.LinuxSeccomp) error {
 	}
 	p.keep = append(p.keep, code)
 	prog := ptr(p, []unix.SockFprog{{Len: uint16(len(code)), Filter: &code[0]}})
-	p.add("load the seccomp filter", must, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, prog)
+	flags, err := seccomp.Flags(profile)
+	if err != nil {
+		return err
+	}
+	p.add("load the seccomp filter", must, unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, prog)
 	return nil
 }
 

@@ -2,62 +2,110 @@ package runtime
 
 import (
 	"fmt"
-	"strconv"
+	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// hidePaths covers the Spec's masked paths and makes its read-only ones so. It
-// runs after the container's /proc is mounted and before any of its programs.
-// A path of /proc or /sys has to lie on the kernel's own file system: a mask
-// that something else catches in its place is refused, not believed.
-func (c *creation) hidePaths() error {
-	masked, readonly := c.spec.Linux.MaskedPaths, c.spec.Linux.ReadonlyPaths
-	if len(masked)+len(readonly) == 0 {
-		return nil
-	}
-	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(root)
-	// From here a descriptor's number is a relative path to what it refers to.
-	if err := unix.Fchdir(c.fds); err != nil {
-		return err
-	}
-	null := -1
-	for _, name := range masked {
-		fd, isDir, err := openToHide(root, name)
-		if err != nil {
-			return err
-		}
-		if fd < 0 {
-			continue
-		}
-		if isDir {
-			err = unix.Mount("tmpfs", strconv.Itoa(fd), "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=0")
-		} else {
-			if null < 0 {
-				if null, err = openNull(root); err != nil {
-					unix.Close(fd)
-					return err
-				}
-				defer unix.Close(null)
+// hidden are the paths below /proc to cover. Only the child can do that: it is
+// the child who mounts /proc, as a member of the PID namespace that it shows.
+type hidden struct {
+	masked, readonly []string // relative to /proc
+	null             int      // O_PATH of the container's null device, -1 for no need
+}
+
+// hidePaths covers the Spec's masked paths and makes its read-only ones so,
+// before the pivot, and returns those that are the child's part. A path of
+// /proc or /sys has to lie on the kernel's own file system: a mask that
+// something else catches in its place is refused, not believed.
+func (c *creation) hidePaths(l *launch) (hidden, error) {
+	h := hidden{null: -1}
+	lateProc := slices.ContainsFunc(c.late, func(m specs.Mount) bool { return m.Type == "proc" && m.Destination == "/proc" })
+	var masked, readonly []string
+	for _, part := range []struct {
+		from      []string
+		now, late *[]string
+	}{{c.spec.Linux.MaskedPaths, &masked, &h.masked}, {c.spec.Linux.ReadonlyPaths, &readonly, &h.readonly}} {
+		for _, name := range part.from {
+			if !path.IsAbs(name) {
+				return h, fmt.Errorf("the path %q to hide is not absolute", name)
 			}
-			err = unix.Mount(strconv.Itoa(null), strconv.Itoa(fd), "", unix.MS_BIND, "")
+			name = path.Clean(name)
+			if rel, ok := strings.CutPrefix(name, "/proc/"); ok && lateProc {
+				*part.late = append(*part.late, rel)
+			} else {
+				*part.now = append(*part.now, name)
+			}
 		}
-		unix.Close(fd)
+	}
+	if len(masked)+len(h.masked) > 0 {
+		fd, err := openNull(c.root)
 		if err != nil {
-			return fmt.Errorf("mask %s: %w", name, err)
+			return h, err
+		}
+		h.null = fd
+		l.open = append(l.open, os.NewFile(uintptr(fd), "null"))
+	}
+	for _, name := range masked {
+		if err := mask(c.root, name, h.null); err != nil {
+			return h, fmt.Errorf("mask %s: %w", name, err)
 		}
 	}
 	for _, name := range readonly {
-		if err := makeReadOnly(root, name); err != nil {
-			return fmt.Errorf("make %s read-only: %w", name, err)
+		if err := makeReadOnly(c.root, name); err != nil {
+			return h, fmt.Errorf("make %s read-only: %w", name, err)
 		}
 	}
-	return unix.Chdir("/")
+	return h, nil
+}
+
+// maskFlags are those of the empty directory that covers one.
+const maskFlags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+func mask(root int, name string, null int) error {
+	fd, isDir, err := openToHide(root, name)
+	if err != nil || fd < 0 {
+		return err
+	}
+	defer unix.Close(fd)
+	if isDir {
+		return unix.Mount("tmpfs", fdPath(fd), "tmpfs", maskFlags, "nr_blocks=1,nr_inodes=1")
+	}
+	return unix.Mount(fdPath(null), fdPath(fd), "", unix.MS_BIND, "")
+}
+
+// mountProc mounts a proc file system and makes sure that it is one that the
+// child then sees there.
+func (p *program) mountProc(at string, flags uintptr) {
+	p.add("mount "+at, must, unix.SYS_MOUNT, p.str("proc"), p.str(at), p.str("proc"), flags, 0)
+	p.add("enter "+at, must, unix.SYS_CHDIR, p.str(at))
+	statfs := ptr(p, make([]unix.Statfs_t, 1))
+	p.add("look at "+at, must, unix.SYS_STATFS, p.str("."), statfs)
+	p.add(at+" is not the kernel's file system", equal, 0, statfs, unix.PROC_SUPER_MAGIC)
+}
+
+// hideInProc covers paths of the proc file system that is the working
+// directory: no link and no mount from elsewhere is on the way to them. What
+// is a file takes the first of the two masks, a directory the second.
+func (p *program) hideInProc(h hidden, flags uintptr) {
+	none, tmpfs, options := p.str(""), p.str("tmpfs"), p.str("nr_blocks=1,nr_inodes=1")
+	null := p.str(fmt.Sprintf("self/fd/%d", h.null))
+	for _, name := range h.masked {
+		at, step := p.str(name), "mask /proc/"+name
+		p.add(step, present, unix.SYS_MOUNT, null, at, none, unix.MS_BIND, 0)
+		p.add(step, present, unix.SYS_MOUNT, tmpfs, at, tmpfs, maskFlags, options)
+	}
+	for _, name := range h.readonly {
+		at, step := p.str(name), "make /proc/"+name+" read-only"
+		p.add(step, present, unix.SYS_MOUNT, at, at, none, unix.MS_BIND|unix.MS_REC, 0)
+		p.add(step, present, unix.SYS_MOUNT, none, at, none, unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|flags, 0)
+	}
+	p.add("leave /proc", must, unix.SYS_CHDIR, p.str("/"))
 }
 
 // openToHide returns -1 where the kernel has no such file.
@@ -105,7 +153,7 @@ func makeReadOnly(root int, name string) error {
 	if err != nil || fd < 0 {
 		return err
 	}
-	err = unix.Mount(strconv.Itoa(fd), strconv.Itoa(fd), "", unix.MS_BIND|unix.MS_REC, "")
+	err = unix.Mount(fdPath(fd), fdPath(fd), "", unix.MS_BIND|unix.MS_REC, "")
 	unix.Close(fd)
 	if err != nil {
 		return err
@@ -115,5 +163,5 @@ func makeReadOnly(root int, name string) error {
 		return err
 	}
 	defer unix.Close(top)
-	return remountBind(top, strconv.Itoa(top), unix.MS_RDONLY)
+	return remountBind(top, fdPath(top), unix.MS_RDONLY)
 }

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -28,44 +27,75 @@ func openInRoot(root int, name string, flags uint64, resolve uint64) (int, error
 }
 
 // mkdirAllInRoot makes the directory name below root with what is missing
-// above it and returns an O_PATH descriptor of it.
-func mkdirAllInRoot(root int, name string) (int, error) {
-	name = strings.Trim(path.Clean("/"+name), "/")
-	if name == "" {
-		return openInRoot(root, ".", unix.O_PATH|unix.O_DIRECTORY, 0)
-	}
-	if fd, err := openInRoot(root, name, unix.O_PATH|unix.O_DIRECTORY, 0); err == nil || !errors.Is(err, unix.ENOENT) {
-		return fd, err
-	}
-	parent, err := mkdirAllInRoot(root, path.Dir(name))
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(parent)
-	if err := unix.Mkdirat(parent, path.Base(name), 0o755); err != nil && err != unix.EEXIST {
-		return -1, err
-	}
-	return openInRoot(root, name, unix.O_PATH|unix.O_DIRECTORY, 0)
-}
+// above it, also behind a link that leads nowhere yet, and returns an O_PATH
+// descriptor of it.
+func mkdirAllInRoot(root int, name string) (int, error) { return makeInRoot(root, name, true, 0) }
 
 // mkfileInRoot is mkdirAllInRoot for a mount point that is a file.
-func mkfileInRoot(root int, name string) (int, error) {
-	if fd, err := openInRoot(root, name, unix.O_PATH, 0); err == nil || !errors.Is(err, unix.ENOENT) {
+func mkfileInRoot(root int, name string) (int, error) { return makeInRoot(root, name, false, 0) }
+
+func makeInRoot(root int, name string, dir bool, depth int) (int, error) {
+	flags := uint64(unix.O_PATH)
+	if dir {
+		flags |= unix.O_DIRECTORY
+	}
+	name = strings.Trim(path.Clean("/"+name), "/")
+	if name == "" {
+		return openInRoot(root, ".", flags, 0)
+	}
+	fd, err := openInRoot(root, name, flags, 0)
+	if err != unix.ENOENT {
 		return fd, err
 	}
-	parent, err := mkdirAllInRoot(root, path.Dir(path.Clean("/"+name)))
+	if depth > 255 {
+		return -1, unix.ELOOP
+	}
+	parent, err := makeInRoot(root, path.Dir(name), true, depth+1)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(parent)
-	fd, err := unix.Openat(parent, path.Base(name), unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, 0o644)
+	base := path.Base(name)
+	if dir {
+		err = unix.Mkdirat(parent, base, 0o755)
+	} else if fd, err = unix.Openat(parent, base, unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_WRONLY, 0o644); err == nil {
+		unix.Close(fd)
+	}
 	if err != nil && err != unix.EEXIST {
 		return -1, err
 	}
-	if err == nil {
-		unix.Close(fd)
+	made := err == nil
+	if fd, err = openInRoot(root, name, flags, 0); err != unix.ENOENT || made {
+		return fd, err
 	}
-	return openInRoot(root, name, unix.O_PATH, 0)
+	target, err := linkTarget(root, parent, base)
+	if err != nil {
+		return -1, err
+	}
+	return makeInRoot(root, target, dir, depth+1)
+}
+
+// linkTarget is where the link base in the directory parent leads, as a path
+// from root.
+func linkTarget(root, parent int, base string) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(parent, base, buf)
+	if err != nil {
+		return "", err
+	}
+	link := string(buf[:n])
+	if path.IsAbs(link) {
+		return link, nil
+	}
+	top, err := os.Readlink(fdPath(root))
+	if err != nil {
+		return "", err
+	}
+	at, err := os.Readlink(fdPath(parent))
+	if err != nil {
+		return "", err
+	}
+	return path.Join("/", strings.TrimPrefix(at, top), link), nil
 }
 
 // fdPath is a path by which mount(2) reaches what fd refers to, links and all

@@ -70,10 +70,10 @@ func parseOptions(options []string) mountOptions {
 }
 
 // mountOne mounts one entry of the Spec below root, an open directory.
-func mountOne(root int, m specs.Mount) error {
+func mountOne(root int, m specs.Mount, shared sharedTrees) error {
 	o := parseOptions(m.Options)
 	if o.flags&unix.MS_BIND != 0 || m.Type == "bind" {
-		return mountBind(root, m, o)
+		return mountBind(root, m, o, shared)
 	}
 	target, err := mkdirAllInRoot(root, m.Destination)
 	if err != nil {
@@ -90,17 +90,20 @@ func mountOne(root int, m specs.Mount) error {
 	return propagate(root, m.Destination, o.propagation)
 }
 
-func mountBind(root int, m specs.Mount, o mountOptions) error {
-	source, err := unix.Open(m.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("bind source path does not exist: %s", m.Source)
+// mountBind puts a copy of the source's mount at the destination. From the copy
+// on, everything is done by descriptor: where a volume that another container
+// can change is on the way, no name would lead to the same place twice.
+func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees) error {
+	tree, ok := shared[m.Source]
+	if !ok {
+		var err error
+		if tree, err = cloneTree(m.Source, o); err != nil {
+			return err
 		}
-		return fmt.Errorf("open the bind source %s: %w", m.Source, err)
+		defer unix.Close(tree)
 	}
-	defer unix.Close(source)
 	var st unix.Stat_t
-	if err := unix.Fstat(source, &st); err != nil {
+	if err := unix.Fstat(tree, &st); err != nil {
 		return err
 	}
 	make := mkfileInRoot
@@ -112,29 +115,73 @@ func mountBind(root int, m specs.Mount, o mountOptions) error {
 		return fmt.Errorf("make the mount point %s: %w", m.Destination, err)
 	}
 	defer unix.Close(target)
-	if err := unix.Mount(fdPath(source), fdPath(target), "", unix.MS_BIND|o.flags&unix.MS_REC, ""); err != nil {
+	err = unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err == unix.ENOTDIR {
+		return fmt.Errorf("mount %s on %s: one is a directory and the other is not", m.Source, m.Destination)
+	}
+	if err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Source, m.Destination, err)
 	}
-	if err := propagate(root, m.Destination, o.propagation); err != nil {
-		return err
+	how := o.propagation
+	if how == 0 {
+		how = unix.MS_PRIVATE | unix.MS_REC
 	}
-	extra := o.flags &^ (unix.MS_BIND | unix.MS_REC)
-	if extra == 0 {
-		return nil
+	if err := unix.Mount("", fdPath(tree), "", how, ""); err != nil {
+		return fmt.Errorf("set the propagation of %s: %w", m.Destination, err)
 	}
-	// The descriptor from before the mount is the place below it; open what is on top.
-	top, err := openInRoot(root, m.Destination, unix.O_PATH, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(top)
 	if o.recursiveRO {
-		err := unix.MountSetattr(top, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+		err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 		if err != nil {
 			return fmt.Errorf("make %s read-only with what is mounted below it: %w", m.Destination, err)
 		}
 	}
-	return remountBind(top, fdPath(top), extra)
+	if extra := o.flags &^ (unix.MS_BIND | unix.MS_REC); extra != 0 {
+		return remountBind(tree, fdPath(tree), extra)
+	}
+	return nil
+}
+
+func cloneTree(source string, o mountOptions) (int, error) {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	if o.flags&unix.MS_REC != 0 {
+		flags |= unix.AT_RECURSIVE
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, flags)
+	if err == unix.ENOENT {
+		return -1, fmt.Errorf("bind source path does not exist: %s", source)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open the bind source %s: %w", source, err)
+	}
+	return fd, nil
+}
+
+// sharedTrees are copies, by source, of the mounts that shall go on sharing
+// what is mounted below them with the host. They are made before the thread's
+// mounts are cut off from the host's.
+type sharedTrees map[string]int
+
+func openShared(list []specs.Mount) (sharedTrees, error) {
+	shared := sharedTrees{}
+	for _, m := range list {
+		o := parseOptions(m.Options)
+		if _, again := shared[m.Source]; o.propagation&unix.MS_SHARED == 0 || again {
+			continue
+		}
+		fd, err := cloneTree(m.Source, o)
+		if err != nil {
+			shared.close()
+			return nil, err
+		}
+		shared[m.Source] = fd
+	}
+	return shared, nil
+}
+
+func (s sharedTrees) close() {
+	for _, fd := range s {
+		unix.Close(fd)
+	}
 }
 
 // remountBind sets flags on the mount that fd is the top of and that the path
@@ -179,7 +226,7 @@ func propagate(root int, name string, how uintptr) error {
 
 // mountAll mounts the Spec's mounts below root, but for those that only the
 // container's first process can make; these it returns.
-func mountAll(root int, list []specs.Mount) (late []specs.Mount, err error) {
+func mountAll(root int, list []specs.Mount, shared sharedTrees) (late []specs.Mount, err error) {
 	for _, m := range list {
 		if err := checkMount(m); err != nil {
 			return nil, err
@@ -196,7 +243,7 @@ func mountAll(root int, list []specs.Mount) (late []specs.Mount, err error) {
 				return nil, err
 			}
 		}
-		if err := mountOne(root, m); err != nil {
+		if err := mountOne(root, m, shared); err != nil {
 			return nil, err
 		}
 	}
@@ -221,6 +268,12 @@ func realDirectory(root int, name string) error {
 func checkMount(m specs.Mount) error {
 	if !path.IsAbs(m.Destination) {
 		return fmt.Errorf("mount destination %q is no absolute path", m.Destination)
+	}
+	switch clean := path.Clean(m.Destination); {
+	case clean == "/":
+		return fmt.Errorf("mount destination %q: it cannot be the root directory", m.Destination)
+	case strings.HasPrefix(clean, "/proc/"):
+		return fmt.Errorf("%q cannot be mounted because it is inside /proc", m.Destination)
 	}
 	for _, s := range append([]string{m.Destination, m.Source, m.Type}, m.Options...) {
 		if strings.IndexByte(s, 0) >= 0 {

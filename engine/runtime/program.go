@@ -1,20 +1,25 @@
 package runtime
 
 import (
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// A program is what a forked child does between fork and execve: a list of
-// system calls whose arguments were all made before the fork. The child of a
-// process with several threads may not allocate, lock or grow its stack, so
-// there is nothing in it but this list and the loop that walks it.
+// A program is what a new child does up to execve: a list of system calls
+// whose arguments were all made before the fork. The child of a process with
+// several threads may not allocate, lock or grow its stack, so there is
+// nothing in it but this list and the loop that walks it.
 type program struct {
 	ops   []op
 	steps []string // what each op is for, for the error text
 	keep  []any    // memory that ops point to
+
+	// What the child leaves behind.
+	at     int        // the op that it came to
+	failed bool       // op `at` failed, with errno
+	errno  unix.Errno //
+	missed int        // the last execve that found no file, while others are tried
 }
 
 // op is one system call. Its arguments are plain numbers, so that the child
@@ -28,10 +33,13 @@ type op struct {
 type rule uint8
 
 const (
-	must    rule = iota // a failure ends the child
-	may                 // a failure is of no consequence
-	one                 // must return 1: a byte read from or written to a pipe
-	attempt             // an execve: not found here, go on with the next
+	must     rule = iota // a failure ends the child
+	may                  // a failure is of no consequence
+	one                  // must return 1: a byte read from or written to a pipe
+	present              // like must, but there may be no such file or no such kind of it
+	attempt              // an execve: not found here, go on with the next
+	absolute             // no system call: the text at the first argument must start with a slash
+	equal                // no system call: the number at the first argument must be the second
 )
 
 func (p *program) add(step string, r rule, nr uintptr, args ...uintptr) {
@@ -65,95 +73,68 @@ func (p *program) strs(list []string) uintptr {
 	return ptr(p, append(vector, 0))
 }
 
-// verdict is what a child that fails writes to its parent.
-type verdict struct {
-	op    uint32
-	errno uint32
-}
-
-// cloneArgs is struct clone_args of clone3(2).
-type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
-}
-
-//go:linkname runtimeBeforeFork syscall.runtime_BeforeFork
-func runtimeBeforeFork()
-
-//go:linkname runtimeAfterFork syscall.runtime_AfterFork
-func runtimeAfterFork()
-
-//go:linkname runtimeAfterForkInChild syscall.runtime_AfterForkInChild
-func runtimeAfterForkInChild()
-
-// fork starts a child that runs p and reports a failure on the descriptor
-// errFD (which must be close-on-exec). The child has its own copy of this
-// process's memory.
-func (p *program) fork(args *cloneArgs, errFD int) (pid int, err error) {
-	pid, errno := forkAndRun(args, &p.ops[0], len(p.ops), uintptr(errFD))
-	runtime.KeepAlive(p)
-	if errno != 0 {
-		return 0, errno
-	}
-	return pid, nil
-}
-
-//go:norace
-//go:noinline
-func forkAndRun(args *cloneArgs, ops *op, n int, errFD uintptr) (int, unix.Errno) {
-	var v verdict
-	runtimeBeforeFork()
-	pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0)
-	if errno != 0 || pid != 0 {
-		runtimeAfterFork()
-		return int(pid), errno
-	}
-	runtimeAfterForkInChild()
-	runOps(ops, n, errFD, &v)
-	return 0, 0 // not reached
-}
-
+// runProgram is the child. It never returns.
+//
 //go:norace
 //go:nosplit
-//go:noinline
-func runOps(ops *op, n int, errFD uintptr, v *verdict) {
-	var missed, found unix.Errno
-	missedAt, foundAt := 0, 0
+func runProgram(p *program) {
+	n := len(p.ops)
+	first := unsafe.Pointer(unsafe.SliceData(p.ops))
+	var missed, refused unix.Errno
+	refusedAt := 0
 	for i := 0; i < n; i++ {
-		o := (*op)(unsafe.Add(unsafe.Pointer(ops), uintptr(i)*unsafe.Sizeof(*ops)))
+		p.at = i
+		o := (*op)(unsafe.Add(first, uintptr(i)*unsafe.Sizeof(op{})))
+		switch o.rule {
+		case absolute:
+			if **(**byte)(unsafe.Pointer(&o.args[0])) != '/' {
+				fail(p, i, unix.EXDEV)
+			}
+			continue
+		case equal:
+			if **(**int64)(unsafe.Pointer(&o.args[0])) != int64(o.args[1]) {
+				fail(p, i, unix.EXDEV)
+			}
+			continue
+		}
 		r1, _, errno := unix.RawSyscall6(o.nr, o.args[0], o.args[1], o.args[2], o.args[3], o.args[4], o.args[5])
 		switch o.rule {
 		case may:
 		case one:
 			if r1 != 1 {
-				fail(errFD, v, i, errno)
+				fail(p, i, errno)
+			}
+		case present:
+			if errno != 0 && errno != unix.ENOENT && errno != unix.ENOTDIR {
+				fail(p, i, errno)
 			}
 		case attempt:
-			if errno == unix.ENOENT || errno == unix.ENOTDIR {
-				missed, missedAt = errno, i
-			} else if found == 0 {
-				found, foundAt = errno, i
-				if errno != unix.EACCES {
-					fail(errFD, v, i, errno)
+			switch errno {
+			case unix.ENOENT, unix.ENOTDIR:
+				missed, p.missed = errno, i
+			case unix.EACCES:
+				if refused == 0 {
+					refused, refusedAt = errno, i
 				}
+			default:
+				fail(p, i, errno)
 			}
 		default:
 			if errno != 0 {
-				fail(errFD, v, i, errno)
+				fail(p, i, errno)
 			}
 		}
 	}
-	if found != 0 {
-		fail(errFD, v, foundAt, found)
+	if refused != 0 {
+		fail(p, refusedAt, refused)
 	}
-	fail(errFD, v, missedAt, missed)
+	fail(p, p.missed, missed)
 }
 
 //go:norace
 //go:nosplit
-//go:noinline
-func fail(errFD uintptr, v *verdict, i int, errno unix.Errno) {
-	v.op, v.errno = uint32(i), uint32(errno)
-	unix.RawSyscall(unix.SYS_WRITE, errFD, uintptr(unsafe.Pointer(v)), unsafe.Sizeof(*v))
+func fail(p *program, i int, errno unix.Errno) {
+	p.at, p.failed, p.errno = i, true, errno
 	for {
 		unix.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 	}

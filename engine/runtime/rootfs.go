@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,27 +27,58 @@ func (r RootFS) mount() (string, error) {
 		// overlayfs wants two layers or one that can be written
 		return r.Lowers[0], bindReadOnly(r.Lowers[0])
 	}
-	dir, lowers := commonDir(r.Lowers)
-	options := "lowerdir=" + strings.Join(lowers, ":")
 	at := r.Lowers[0]
 	if r.Upper != "" {
-		options += ",upperdir=" + escapeOption(r.Upper) + ",workdir=" + escapeOption(r.Work)
 		at = r.Upper
 	}
-	if len(options) >= os.Getpagesize() {
-		return "", fmt.Errorf("the image has %d layers, more than one overlay mount can name", len(r.Lowers))
-	}
-	if dir != "" {
-		// One page has to hold all options: short relative names let it hold
-		// far more layers. The working directory is this thread's own.
-		if err := unix.Chdir(dir); err != nil {
-			return "", fmt.Errorf("enter the layer directory: %w", err)
-		}
-	}
-	if err := unix.Mount("overlay", at, "overlay", 0, options); err != nil {
+	if err := r.mountOverlay(at); err != nil {
 		return "", fmt.Errorf("mount the overlay of %d layers: %w", len(r.Lowers), err)
 	}
 	return at, nil
+}
+
+// mountOverlay mounts the overlay. One page has to hold all options, so where
+// the paths are too long it names the layers by number: as descriptors, with
+// /proc/self/fd as the working directory, which is this thread's own.
+func (r RootFS) mountOverlay(at string) error {
+	dirs := append(slices.Clone(r.Lowers), r.Upper, r.Work)
+	if options := overlayOptions(dirs); len(options) < os.Getpagesize() {
+		return unix.Mount("overlay", at, "overlay", 0, options)
+	}
+	for i, dir := range dirs {
+		if dir == "" {
+			continue
+		}
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open the layer %s: %w", dir, err)
+		}
+		defer unix.Close(fd)
+		dirs[i] = strconv.Itoa(fd)
+	}
+	if err := unix.Chdir("/proc/self/fd"); err != nil {
+		return err
+	}
+	options := overlayOptions(dirs)
+	if len(options) >= os.Getpagesize() {
+		return errors.New("more layers than one mount can name")
+	}
+	return unix.Mount("overlay", at, "overlay", 0, options)
+}
+
+// overlayOptions takes the lower directories and, last, the upper and the work
+// directory.
+func overlayOptions(dirs []string) string {
+	n := len(dirs) - 2
+	lowers := make([]string, n)
+	for i, dir := range dirs[:n] {
+		lowers[i] = escapeOption(dir)
+	}
+	options := "lowerdir=" + strings.Join(lowers, ":")
+	if dirs[n] != "" {
+		options += ",upperdir=" + escapeOption(dirs[n]) + ",workdir=" + escapeOption(dirs[n+1])
+	}
+	return options
 }
 
 func bindReadOnly(dir string) error {
@@ -54,32 +86,6 @@ func bindReadOnly(dir string) error {
 		return fmt.Errorf("mount the layer: %w", err)
 	}
 	return unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
-}
-
-// commonDir splits the paths into the directory above all of them and the
-// names below it, escaped for an option. It returns "" where they share none.
-func commonDir(paths []string) (dir string, names []string) {
-	dir = filepath.Dir(paths[0])
-	for dir != "/" {
-		shared := true
-		for _, p := range paths {
-			shared = shared && strings.HasPrefix(p, dir+"/")
-		}
-		if shared {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	if dir == "/" {
-		dir = ""
-	}
-	for _, p := range paths {
-		if dir != "" {
-			p = p[len(dir)+1:]
-		}
-		names = append(names, escapeOption(p))
-	}
-	return dir, names
 }
 
 func escapeOption(s string) string {

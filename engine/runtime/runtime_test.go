@@ -205,7 +205,7 @@ func TestProgramThatCannotRun(t *testing.T) {
 		{[]string{"nope"}, 127, `exec: "nope": executable file not found in $PATH`},
 		{[]string{"/no/such"}, 127, `exec: "/no/such": stat /no/such: no such file or directory`},
 		{[]string{"/etc/passwd"}, 126, `exec: "/etc/passwd": permission denied`},
-		{[]string{"/etc"}, 126, `exec: "/etc": permission denied`},
+		{[]string{"/etc"}, 126, `exec: "/etc": is a directory`},
 	} {
 		made, err := Create(newConfig(t, c.args...))
 		if err != nil {

@@ -1,15 +1,16 @@
 package runtime
 
 import (
+	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// onThread runs fn on a thread of its own that ends afterwards, so that fn may
-// enter namespaces and change root and working directory as it likes.
-func onThread(fn func() error) error {
-	done := make(chan error, 1)
+// onOwnThread runs fn in the background on a thread of its own that ends
+// afterwards, so that fn may enter namespaces and change root and working
+// directory as it likes. failed is called instead where there is none to be had.
+func onOwnThread(fn func(), failed func(error)) {
 	go func() {
 		// Never unlocked: the Go runtime ends a thread whose goroutine leaves locked.
 		runtime.LockOSThread()
@@ -17,15 +18,23 @@ func onThread(fn func() error) error {
 			// The process's first thread cannot end before the process, and
 			// /proc/self is its view of the world. Hold it while another
 			// goroutine finds another thread, then give it back unchanged.
-			done <- onThread(fn)
+			done := make(chan struct{})
+			onOwnThread(func() { defer close(done); fn() }, func(err error) { defer close(done); failed(err) })
+			<-done
 			runtime.UnlockOSThread()
 			return
 		}
 		if err := unix.Unshare(unix.CLONE_FS); err != nil {
-			done <- err
+			failed(fmt.Errorf("set a thread apart: %w", err))
 			return
 		}
-		done <- fn()
+		fn()
 	}()
+}
+
+// onThread is onOwnThread with a wait for the end.
+func onThread(fn func() error) error {
+	done := make(chan error, 1)
+	onOwnThread(func() { done <- fn() }, func(err error) { done <- err })
 	return <-done
 }

@@ -4,10 +4,11 @@
 //
 // A container is made by a thread, not by a re-executed program. The thread
 // enters fresh namespaces, mounts the container's file tree there and pivots
-// into it, all in ordinary Go. Then it forks, and the child, which is the
-// container's PID 1, runs a short list of prepared system calls (see program)
-// that ends in execve. The thread ends with the goroutine that was locked to
-// it and takes its namespaces along, so a failure at any point leaves nothing.
+// into it, all in ordinary Go. Then it forks (vfork), and the child, which is
+// the container's PID 1, runs a short list of prepared system calls (see
+// program) that ends in execve. The thread ends with the goroutine that was
+// locked to it and takes its namespaces along, so a failure at any point
+// leaves nothing.
 package runtime
 
 import (
@@ -51,22 +52,26 @@ type Config struct {
 }
 
 // Container is a container that Create has made. Its process is a child of
-// the calling process, which has to wait4 for it.
+// the calling process, which has to wait4 for it. A finished Create has
+// already waited for one that failed.
 type Container struct {
 	PID        int
 	PIDFD      *os.File
 	StartTicks uint64   // field 22 of /proc/<pid>/stat
 	Console    *os.File // the terminal's master side, where Spec.Process.Terminal
 
-	release *release
+	Warnings []string // what could not be set and was left as it is
+
+	launch *launch // nil once started
 }
 
 // Process is a process that Exec has started inside a container. It is a
 // child of the calling process.
 type Process struct {
-	PID     int
-	PIDFD   *os.File
-	Console *os.File
+	PID      int
+	PIDFD    *os.File
+	Console  *os.File
+	Warnings []string // as in Container
 }
 
 // ExecTarget names a running container for Exec.

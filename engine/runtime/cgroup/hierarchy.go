@@ -283,3 +283,32 @@ func Mounts() []Mount {
 	}
 	return list
 }
+
+// OpenOf is Open for a group that the process pid is in: on v2, where a program
+// in the container has made groups below its own, it joins the one of pid,
+// because v2 has no processes in a group with others below it.
+func OpenOf(pid int, path string) (*Join, error) {
+	j, err := Open(path)
+	if err != nil || j.Unified == nil {
+		return j, err
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return j, nil // it has ended; entering it says so
+	}
+	for line := range strings.Lines(string(data)) {
+		own, ok := strings.CutPrefix(strings.TrimSpace(line), "0::/")
+		if !ok || !strings.HasPrefix(own, path+"/") {
+			continue
+		}
+		h, err := host()
+		if err != nil {
+			return j, nil
+		}
+		if below, err := os.Open(filepath.Join(h.unified, own)); err == nil {
+			j.Unified.Close()
+			j.Unified = below
+		}
+	}
+	return j, nil
+}

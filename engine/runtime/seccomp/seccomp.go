@@ -211,6 +211,27 @@ func compileArg(a specs.LinuxSeccompArg, skip uint8) ([]bpf.Instruction, error) 
 	return nil, fmt.Errorf("seccomp: unknown comparison %q", a.Op)
 }
 
+// Flags are the flags for seccomp(2). A profile that says nothing does not ask
+// for mitigations against speculation, which cost the program dear: as in runc.
+func Flags(profile *specs.LinuxSeccomp) (uintptr, error) {
+	if profile.Flags == nil {
+		return unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil
+	}
+	var flags uintptr
+	for _, f := range profile.Flags {
+		switch f {
+		case specs.LinuxSeccompFlagLog:
+			flags |= unix.SECCOMP_FILTER_FLAG_LOG
+		case specs.LinuxSeccompFlagSpecAllow:
+			flags |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+		case "SECCOMP_FILTER_FLAG_TSYNC": // there is one thread
+		default:
+			return 0, fmt.Errorf("seccomp: the flag %q is not supported", f)
+		}
+	}
+	return flags, nil
+}
+
 func action(a specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	code := uint32(unix.EPERM)
 	if errno != nil {
