@@ -43,6 +43,11 @@ type Warning struct {
 	Message      string
 }
 
+// String is the warning in one line, as a FileError is.
+func (w Warning) String() string {
+	return (&FileError{File: w.File, Line: w.Line, Column: w.Column, Field: w.Field, Message: w.Message}).Error()
+}
+
 // Load reads and validates the files of a project.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	options, err := o.options()
@@ -54,10 +59,14 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	}
 	p, err := options.LoadProject(ctx)
 	if err != nil {
-		return nil, nil, explain(asNoFile(err), options.ConfigPaths)
+		return nil, nil, explain(asNoFile(err), options)
 	}
+	if _, err := graph(p.Services); err != nil {
+		return nil, nil, explain(err, options)
+	}
+	warnings := unsupported(p, options)
 	if p, err = p.WithServicesEnvironmentResolved(true); err != nil {
-		return nil, nil, err
+		return nil, nil, explain(err, options)
 	}
 	if len(o.Services) > 0 {
 		if p, err = p.WithServicesEnabled(o.Services...); err != nil {
@@ -67,7 +76,7 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 			return nil, nil, err
 		}
 	}
-	return &Project{Project: p.WithoutUnnecessaryResources()}, unsupported(p, options.ConfigPaths), nil
+	return &Project{Project: p.WithoutUnnecessaryResources()}, warnings, nil
 }
 
 // options are those of the loader, with the files found.

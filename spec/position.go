@@ -2,86 +2,237 @@ package spec
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v4"
 )
 
-// position finds a path of keys and indexes in a YAML file. It returns the
-// place of the deepest part that is there, and how many parts that are.
-func position(file string, path []string) (line, column, depth int) {
-	node := parse(file)
-	for node != nil && depth < len(path) {
-		key, value := child(node, path[depth])
-		if key == nil {
+// source is one Compose file as a tree of nodes that know where they are.
+type source struct {
+	path string
+	root *yaml.Node
+}
+
+// fileList is the files of a project. Of several the last that has a field
+// decides about it.
+type fileList []source
+
+var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
+
+// readFiles parses the files; the error is a *FileError about the first that is no
+// YAML.
+func readFiles(paths []string) (fileList, *FileError) {
+	var files fileList
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // standard input, or gone: the loader's words will do
+		}
+		s := source{path: shown(path), root: &yaml.Node{}}
+		if err := yaml.Unmarshal(data, s.root); err != nil {
+			e := &FileError{File: s.path, Message: strings.TrimPrefix(err.Error(), "yaml: "), Err: err}
+			if m := yamlLine.FindStringSubmatch(oneLine(e.Message)); m != nil {
+				e.Line, _ = strconv.Atoi(m[1])
+				e.Column = 1
+				e.Message = m[2] + "; check the indentation, quotes and brackets at or above this line"
+			}
+			return nil, e
+		}
+		files = append(files, s)
+	}
+	return files, nil
+}
+
+// shown is a path as the user would write it.
+func shown(path string) string {
+	wd, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(path) {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}
+
+// locate finds the field, or as much of its path as the files have.
+func (l fileList) locate(field string) (file string, line, column int) {
+	depth := -1
+	for _, s := range l {
+		if node, d := s.find(field); d >= depth && node != nil {
+			file, line, column, depth = s.path, node.Line, node.Column, d
+		}
+	}
+	return file, line, column
+}
+
+// find goes down a dotted path as far as the file has it. It returns the node
+// that stands for the last step: a key, or an entry of a list.
+func (s source) find(field string) (last *yaml.Node, depth int) {
+	node := content(s.root)
+	parts := strings.Split(field, ".")
+	for len(parts) > 0 && node != nil {
+		key, value, used := step(node, parts)
+		if used == 0 {
 			break
 		}
-		line, column = key.Line, key.Column
-		node = value
-		depth++
+		last, node = key, value
+		depth += used
+		parts = parts[used:]
 	}
-	return line, column, depth
+	if last == nil {
+		last = node
+	}
+	return last, depth
 }
 
-// parse returns the top node of a file, or nil where it cannot be read.
-func parse(file string) *yaml.Node {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
-		return nil
-	}
-	return doc.Content[0]
-}
-
-// child is the key and the value of one entry; the key of a list's entry is
-// the entry itself.
-func child(node *yaml.Node, name string) (key, value *yaml.Node) {
-	for node.Kind == yaml.AliasNode && node.Alias != nil {
-		node = node.Alias
-	}
+// step takes one step down. A key may have dots in it: the longest wins.
+func step(node *yaml.Node, parts []string) (key, value *yaml.Node, used int) {
 	switch node.Kind {
+	case yaml.AliasNode:
+		return step(node.Alias, parts)
 	case yaml.MappingNode:
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == name {
-				return node.Content[i], node.Content[i+1]
+		for n := len(parts); n > 0; n-- {
+			want := strings.Join(parts[:n], ".")
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				if node.Content[i].Value == want {
+					return node.Content[i], node.Content[i+1], n
+				}
+			}
+		}
+		for i := 0; i+1 < len(node.Content); i += 2 { // what was merged in
+			if node.Content[i].Value == "<<" {
+				if key, value, used := step(node.Content[i+1], parts); used > 0 {
+					return key, value, used
+				}
 			}
 		}
 	case yaml.SequenceNode:
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(node.Content) {
-			return node.Content[i], node.Content[i]
+		if n, err := strconv.Atoi(parts[0]); err == nil && n < len(node.Content) {
+			return node.Content[n], node.Content[n], 1
+		}
+		for _, item := range node.Content { // a list where a mapping could be
+			if item.Kind == yaml.ScalarNode && (item.Value == parts[0] || strings.HasPrefix(item.Value, parts[0]+"=")) {
+				return item, item, 1
+			}
 		}
 	}
-	return nil, nil
+	return nil, nil, 0
 }
 
-// findPort is the path of the ports of the first service that has an entry
-// with the text that the loader complains about.
-func findPort(files []string, complaint string) []string {
-	bad := complaint[strings.LastIndexByte(complaint, ' ')+1:]
-	for _, file := range files {
-		top := parse(file)
-		if top == nil {
+func content(root *yaml.Node) *yaml.Node {
+	if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
+		return root.Content[0]
+	}
+	return root
+}
+
+// mention finds where, below a field, a name is written.
+func (l fileList) mention(field, name string) (file string, line, column int) {
+	for _, s := range slices.Backward(l) {
+		node := s.valueOf(field)
+		if node == nil {
 			continue
 		}
-		_, services := child(top, "services")
+		if at := mentioned(node, name); at != nil {
+			return s.path, at.Line, at.Column
+		}
+	}
+	return l.locate(field)
+}
+
+func (s source) valueOf(field string) *yaml.Node {
+	node := content(s.root)
+	parts := strings.Split(field, ".")
+	for len(parts) > 0 && node != nil {
+		_, value, used := step(node, parts)
+		if used == 0 {
+			return nil
+		}
+		node, parts = value, parts[used:]
+	}
+	return node
+}
+
+func mentioned(node *yaml.Node, name string) *yaml.Node {
+	if node.Kind == yaml.ScalarNode && (node.Value == name || strings.HasPrefix(node.Value, name+":")) {
+		return node
+	}
+	for _, c := range node.Content {
+		if at := mentioned(c, name); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+// keys are the names in a section at the top level.
+func (l fileList) keys(section string) []string {
+	var out []string
+	for _, s := range l {
+		node := s.valueOf(section)
+		if node == nil || node.Kind != yaml.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			out = append(out, node.Content[i].Value)
+		}
+	}
+	return out
+}
+
+// duplicate is a key that a mapping has twice.
+func (l fileList) duplicate(line, key, first, message string) *FileError {
+	e := &FileError{Message: "the key " + key + " is there already, in line " + first + "; remove one of them"}
+	e.Line, _ = strconv.Atoi(line)
+	for _, s := range l {
+		if at := keyInLine(s.root, key, e.Line); at != nil {
+			e.File, e.Column = s.path, at.Column
+			return e
+		}
+	}
+	return &FileError{Message: message}
+}
+
+// portEntry finds the entry of some service's ports in which a text is.
+func (l fileList) portEntry(text, message string) *FileError {
+	for _, s := range l {
+		services := s.valueOf("services")
 		if services == nil || services.Kind != yaml.MappingNode {
 			continue
 		}
 		for i := 0; i+1 < len(services.Content); i += 2 {
-			_, ports := child(services.Content[i+1], "ports")
-			if ports == nil {
+			field := "services." + services.Content[i].Value + ".ports"
+			list := s.valueOf(field)
+			if list == nil {
 				continue
 			}
-			for n, port := range ports.Content {
-				if strings.Contains(port.Value, strings.Trim(bad, `"'`)) {
-					return []string{"services", services.Content[i].Value, "ports", strconv.Itoa(n)}
+			for _, entry := range list.Content {
+				if entry.Kind == yaml.ScalarNode && strings.Contains(entry.Value, text) {
+					return &FileError{File: s.path, Line: entry.Line, Column: entry.Column, Field: field, Message: message}
 				}
 			}
 		}
 	}
-	return []string{"services"}
+	return &FileError{Message: message}
 }
+
+func keyInLine(node *yaml.Node, key string, line int) *yaml.Node {
+	if node.Kind == yaml.ScalarNode && node.Value == key && node.Line == line {
+		return node
+	}
+	for _, c := range node.Content {
+		if at := keyInLine(c, key, line); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+func editDistance(a, b string) int { return levenshtein.Distance(a, b, nil) }

@@ -24,7 +24,7 @@ import (
 func (app *App) load(ctx context.Context, services []string) (*spec.Project, error) {
 	p, warnings, err := spec.Load(ctx, app.specOptions(services))
 	for _, w := range warnings {
-		app.warn(w.Message)
+		app.warn(w.String())
 	}
 	return p, err
 }
