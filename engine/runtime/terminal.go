@@ -76,8 +76,3 @@ func (t *terminal) bindConsole(root int) error {
 	}
 	return nil
 }
-
-// takeTerminal adds what makes descriptor 0 the session's terminal.
-func (p *program) takeTerminal() {
-	p.add("take the terminal", must, unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
-}

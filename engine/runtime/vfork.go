@@ -1,3 +1,5 @@
+//lint:file-ignore U1000 the assembly and the kernel use what Go code does not
+
 package runtime
 
 import (
