@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// screen is a terminal on which a command runs, and what it has shown.
+type screen struct {
+	t      *testing.T
+	master *os.File
+	mu     sync.Mutex
+	text   strings.Builder
+	ended  chan error
+}
+
+// onScreen starts a command on a terminal of its own.
+func (h *host) onScreen(dir string, rows, columns uint16, args ...string) *screen {
+	h.t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		h.t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: columns}); err != nil {
+		h.t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer slave.Close()
+	s := &screen{t: h.t, master: master, ended: make(chan error, 1)}
+	cmd := h.command(context.Background(), dir, args...)
+	cmd.Env = append(cmd.Env, "COMPOSE_PROGRESS=auto")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			s.mu.Lock()
+			s.text.Write(buf[:n])
+			s.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() { s.ended <- cmd.Wait() }()
+	h.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it has ended, if all is well
+		master.Close()
+	})
+	return s
+}
+
+func (s *screen) shows(want string) {
+	s.t.Helper()
+	eventually(s.t, "the screen", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !strings.Contains(s.text.String(), want) {
+			return fmt.Errorf("no %q in %q", want, s.text.String())
+		}
+		return nil
+	})
+}
+
+func (s *screen) types(keys string) {
+	s.t.Helper()
+	if _, err := s.master.WriteString(keys); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// ends waits for the command and compares its exit status.
+func (s *screen) ends(code int) {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		got := 0
+		if err != nil {
+			got = -1
+			if e, ok := err.(interface{ ExitCode() int }); ok {
+				got = e.ExitCode()
+			}
+		}
+		if got != code {
+			s.t.Errorf("exit status %d, want %d; the screen shows %q", got, code, s.text.String())
+		}
+	case <-time.After(20 * time.Second):
+		s.t.Fatalf("the command goes on; the screen shows %q", s.text.String())
+	}
+}
+
+// TestTerminal types into containers as a user would.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	h, dir := pairUp(t)
+	for _, args := range [][]string{{"exec", "db", "sh"}, {"run", "--rm", "db", "sh"}} {
+		s := h.onScreen(dir, 30, 100, args...)
+		s.types("tty; stty size; echo $((6*7))\n")
+		s.shows("/dev/pts/0\r\n30 100\r\n42\r\n")
+		if err := unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new size", func() error {
+			s.types("stty size\n")
+			time.Sleep(50 * time.Millisecond)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if !strings.Contains(s.text.String(), "11 22") {
+				return fmt.Errorf("the screen shows %q", s.text.String())
+			}
+			return nil
+		})
+		s.types("sleep 1000\n")
+		s.shows("sleep 1000")
+		time.Sleep(100 * time.Millisecond)
+		s.types("\x03") // Ctrl+C ends the sleep, not the shell
+		s.types("exit 9\n")
+		s.ends(9)
+	}
+	// Progress is redrawn in place.
+	up := h.onScreen(dir, 30, 100, "up", "-d", "--force-recreate")
+	up.shows("[+] Running 3/3")
+	up.shows("Container pair-db-1")
+	up.ends(0)
+	h.in(dir, "down").ok()
+}
+
+// TestCtrlC stops what a foreground up has started; a second one kills.
+func TestCtrlC(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	dir := h.project("fg", "compose.yaml", `services:
+  polite:
+    image: busybox
+    command: sh -c 'trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.1; done'
+  stubborn:
+    image: busybox
+    command: sh -c 'trap "echo no" TERM; echo ready; while :; do sleep 0.1; done'
+    profiles: [stubborn]
+`)
+	s := h.onScreen(dir, 30, 100, "up")
+	s.shows("ready")
+	s.types("\x03")
+	s.shows("Gracefully Stopping... press Ctrl+C again to force")
+	s.shows("bye")
+	s.shows("exited with code 0")
+	s.ends(130)
+	h.in(dir, "ps", "-q").says("")
+
+	s = h.onScreen(dir, 30, 100, "--profile", "stubborn", "up")
+	s.shows("stubborn-1")
+	s.shows("ready")
+	time.Sleep(300 * time.Millisecond)
+	s.types("\x03")
+	s.shows("no")
+	s.types("\x03")
+	s.shows("exited with code 137")
+	s.ends(130)
+	h.in(dir, "--profile", "stubborn", "ps", "-q").says("")
+	h.in(dir, "--profile", "stubborn", "down").ok()
+}
