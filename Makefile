@@ -6,12 +6,15 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 export CGO_ENABLED = 0
 
-GO_BUILD = go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# The second is what go.mod puts in the place of a library.
+PACKAGES = ./... github.com/santhosh-tekuri/jsonschema/v6/...
 
-.PHONY: help build demo base-images test lint bench clean install
+GO_BUILD = go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'
+
+.PHONY: help build demo base-images test chaos lint config-compare bench clean install
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/compose, one static binary
 	$(GO_BUILD) -o bin/compose ./cmd/compose
@@ -24,23 +27,35 @@ base-images: build ## make the examples' base images from Debian's packages (nee
 
 test: build ## run every test, as CI does (needs root)
 	scripts/install-packages $(TEST_PACKAGES)
-	go vet ./...
-	go test -timeout 20m ./...
+	go vet $(PACKAGES)
+	go test -timeout 20m $(PACKAGES)
+
+chaos: ## kill processes of ours N times (1000) and look what becomes of it; SEED=... repeats a run (needs root)
+	scripts/install-packages busybox-static nftables
+	go test -count=1 -timeout 0 -run TestChaos -v ./e2e/chaos -args -kills $(or $(N),1000) -seed $(or $(SEED),0)
 
 # What the tests use as peers, tools and the content of containers.
-TEST_PACKAGES = busybox-static curl docker-registry iproute2 iptables mmdebstrap nftables skopeo
+TEST_PACKAGES = busybox-static bzip2 curl docker-registry git iproute2 iptables mmdebstrap nftables runc skopeo systemd xz-utils zstd
 
-lint: ## go vet, staticcheck, gofumpt
-	go vet ./...
-	go tool staticcheck ./...
+lint: ## go vet, staticcheck, gofumpt, govulncheck
+	go vet $(PACKAGES)
+	go tool staticcheck $(PACKAGES)
 	@unformatted=$$(go tool gofumpt -l .); [ -z "$$unformatted" ] || { echo "not gofumpt'ed:" $$unformatted; exit 1; }
+	@# It ends with 3 for a vulnerability, and with 1 where its database is out of reach.
+	@go tool govulncheck ./cmd/compose; code=$$?; [ $$code -ne 3 ] || exit 1; [ $$code -eq 0 ] || echo "govulncheck was left out"
+
+config-compare: build ## compare config with PEER=docker-compose on the Compose files below DIR
+	go run ./scripts/config-compare -compose bin/compose -peer "$(PEER)" "$(DIR)" $(FLAGS)
 
 bench: build ## measure against the kernel floor and the peers that are installed (needs root)
-	scripts/install-packages busybox-static
-	go run ./bench -compose bin/compose
+	scripts/install-packages busybox-static dnsperf docker-registry iperf3 mmdebstrap skopeo
+	go run ./bench -compose bin/compose -layer "$$(scripts/bench-layer)" -json dist/bench.json
 
 clean: ## remove what the targets above made here
 	rm -rf bin dist
 
-install: build ## install the binary; PREFIX=/usr/local
+install: build ## install the binary; PREFIX=/usr/local, DOCKER_ALIAS=1 also as docker and docker-compose
 	install -D -m 0755 bin/compose $(DESTDIR)$(PREFIX)/bin/compose
+ifeq ($(DOCKER_ALIAS),1)
+	scripts/docker-alias $(DESTDIR)$(PREFIX)/bin
+endif

@@ -34,16 +34,29 @@ func newCompose(binary, dir string) (*compose, error) {
 	return c, nil
 }
 
-// findPeer returns Docker Compose where its engine answers and has a busybox
-// image, and nil otherwise.
-func findPeer(dir string) *compose {
-	if exec.Command("docker", "compose", "version").Run() != nil {
-		return nil
+// findPeers returns the tools with Docker Compose's command line whose engine
+// answers and has a busybox image. BENCH_COMPOSE names another Docker Compose
+// than docker's plugin; DOCKER_HOST says where its engine is.
+func findPeers(dir string) map[string]*compose {
+	peers := map[string]*compose{}
+	docker := []string{"docker", "compose"}
+	if other := os.Getenv("BENCH_COMPOSE"); other != "" {
+		docker = []string{other}
 	}
-	if exec.Command("docker", "image", "inspect", "busybox").Run() != nil {
-		return nil
+	for _, p := range []struct {
+		name  string
+		argv  []string
+		image []string
+	}{
+		{"docker compose", docker, []string{"docker", "image", "inspect", "busybox"}},
+		{"podman-compose", []string{"podman-compose"}, []string{"podman", "image", "exists", "busybox"}},
+	} {
+		version := exec.Command(p.argv[0], append(p.argv[1:], "version")...)
+		if version.Run() == nil && exec.Command(p.image[0], p.image[1:]...).Run() == nil {
+			peers[p.name] = &compose{argv: p.argv, dir: filepath.Join(dir, strings.ReplaceAll(p.name, " ", "-")), env: os.Environ()}
+		}
 	}
-	return &compose{argv: []string{"docker", "compose"}, dir: filepath.Join(dir, "peer"), env: os.Environ()}
+	return peers
 }
 
 // file makes the project directory of a stack of n services that only sleep.
@@ -66,18 +79,25 @@ func (c *compose) time(n int, args ...string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	_, took, err := c.in(dir, args...)
+	return took, err
+}
+
+// in runs one command in a directory and returns what it printed, and how long
+// it took.
+func (c *compose) in(dir string, args ...string) (string, time.Duration, error) {
 	argv := append(append([]string{}, c.argv...), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = dir, c.env
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	err = cmd.Run()
+	err := cmd.Run()
 	took := time.Since(start)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out.String())
+		return "", 0, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out.String())
 	}
-	return took, nil
+	return out.String(), took, nil
 }
 
 func (c *compose) cleanUp() {
@@ -95,6 +115,7 @@ func (c *compose) memory(n int) (float64, error) {
 	if _, err := c.time(n, "up", "-d"); err != nil {
 		return 0, err
 	}
+	time.Sleep(time.Second) // what follows from the command's end is over
 	total := 0
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -134,6 +155,8 @@ func busyboxImage() ([]byte, error) {
 		{Name: "bin/sh", Typeflag: tar.TypeSymlink, Linkname: "busybox"},
 		{Name: "bin/sleep", Typeflag: tar.TypeSymlink, Linkname: "busybox"},
 		{Name: "bin/true", Typeflag: tar.TypeSymlink, Linkname: "busybox"},
+		{Name: "bin/seq", Typeflag: tar.TypeSymlink, Linkname: "busybox"},
+		{Name: "bin/ip", Typeflag: tar.TypeSymlink, Linkname: "busybox"},
 	} {
 		if err := tw.WriteHeader(h); err != nil {
 			return nil, err

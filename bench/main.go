@@ -4,14 +4,11 @@
 package main
 
 import (
+	"debug/buildinfo"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -20,27 +17,43 @@ type row struct {
 	name   string
 	budget time.Duration
 	times  []time.Duration
-	floor  []time.Duration // the same work as bare system calls, where that makes sense
-	peer   []time.Duration // Docker Compose, where it is installed and an engine answers
+	floor  []time.Duration            // the same work as bare system calls, where that makes sense
+	peers  map[string][]time.Duration // by the peer's name, of those that are installed
+}
+
+func newRow(name string, budget time.Duration) *row {
+	return &row{name: name, budget: budget, peers: map[string][]time.Duration{}}
 }
 
 func main() {
 	binary := flag.String("compose", "bin/compose", "the binary to measure")
 	runs := flag.Int("runs", 5, "counted runs of each row, after one that is not counted")
 	large := flag.Int("large", 50, "services of the large stack")
+	huge := flag.Int("huge", 200, "services of the largest stack; 0: none")
+	layer := flag.String("layer", "", "the tar of a large layer")
+	only := flag.String("only", "", `"stacks", "images", "runtimes" or "traffic"`)
+	out := flag.String("json", "", "write the figures to this file too")
 	flag.Parse()
-	if err := bench(*binary, *runs, *large); err != nil {
+	o := options{*binary, *runs, *large, *huge, *layer, *only, *out}
+	if err := bench(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(binary string, runs, large int) error {
+type options struct {
+	binary            string
+	runs, large, huge int
+	layer             string
+	only, json        string
+}
+
+func bench(o options) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("the containers need root")
 	}
-	binary, err := filepath.Abs(binary)
-	if err != nil {
+	var err error
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "cb-")
@@ -48,83 +61,86 @@ func bench(binary string, runs, large int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	tool, err := newCompose(binary, dir)
+	info, err := os.Stat(o.binary)
+	if err != nil {
+		return err
+	}
+	deps := 0
+	if info, err := buildinfo.ReadFile(o.binary); err == nil {
+		deps = len(info.Deps)
+	}
+	r := &report{Machine: machine(), Runs: o.runs, BinaryBytes: info.Size(), Dependencies: deps, Large: o.large}
+	for _, part := range []struct {
+		name string
+		run  func(options, string, *report) error
+	}{{"stacks", benchStacks}, {"runtimes", benchRuntimes}, {"traffic", benchTraffic}, {"images", benchImages}} {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		if err := part.run(o, dir, r); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	r.print()
+	if o.json == "" {
+		return nil
+	}
+	return r.write(o.json)
+}
+
+// benchStacks measures stacks that go up and down.
+func benchStacks(o options, dir string, r *report) error {
+	tool, err := newCompose(o.binary, dir)
 	if err != nil {
 		return err
 	}
 	defer tool.cleanUp()
-	peer := findPeer(dir)
-
+	peers := findPeers(dir)
+	for _, peer := range peers {
+		defer peer.cleanUp()
+	}
+	sizes := []int{1, 2, 10, o.large}
+	if o.huge > 0 {
+		sizes = append(sizes, o.huge)
+	}
 	var rows []*row
-	for _, n := range []int{1, 2, 10, large} {
+	for _, n := range sizes {
 		rows = append(rows, tool.stack(n)...)
 	}
 	rows = append(rows, tool.single()...)
-	for i := range runs + 1 {
-		for _, r := range rows {
-			r.times, r.floor, r.peer = trim(r.times, i), trim(r.floor, i), trim(r.peer, i)
-		}
-		if err := tool.round(rows, peer, large); err != nil {
+	for i := range o.runs + 1 {
+		trim(rows, i)
+		if err := tool.round(rows, peers, sizes, o.large); err != nil {
 			return err
 		}
 	}
-	pss, err := tool.memory(large)
+	r.rows = append(r.rows, rows...)
+	r.PSS, err = tool.memory(o.large)
+	return err
+}
+
+// benchImages measures builds and transfers.
+func benchImages(o options, dir string, r *report) error {
+	b, err := newImageBench(o.binary, dir, o.layer)
 	if err != nil {
 		return err
 	}
-	print(rows, peer != nil)
-	fmt.Printf("\nmemory of everything but the containers, %d running: %.1f MiB PSS (budget 25)\n", large, pss)
-	info, err := os.Stat(binary)
-	if err != nil {
-		return err
+	defer b.close()
+	for i := range o.runs + 1 {
+		trim(b.order, i)
+		if err := b.round(); err != nil {
+			return err
+		}
 	}
-	fmt.Printf("binary: %.1f MB\n", float64(info.Size())/1e6)
+	r.rows = append(r.rows, b.order...)
 	return nil
 }
 
 // trim drops the warm-up: what the round before the first counted one measured.
-func trim(times []time.Duration, round int) []time.Duration {
+func trim(rows []*row, round int) {
 	if round == 1 {
-		return nil
-	}
-	return times
-}
-
-func print(rows []*row, withPeer bool) {
-	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	fmt.Printf("machine: %s/%s, %d cores, kernel %s, medians of %d interleaved runs\n\n",
-		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.TrimSpace(string(kernel)), len(rows[0].times))
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	defer w.Flush()
-	fmt.Fprint(w, "work\tcompose\tmin-max\tbudget\tkernel floor\tratio to floor\t")
-	if withPeer {
-		fmt.Fprint(w, "docker compose\ttimes faster\t")
-	}
-	fmt.Fprintln(w)
-	for _, r := range rows {
-		m := median(r.times)
-		fmt.Fprintf(w, "%s\t%s\t%s-%s\t%s\t", r.name, ms(m), ms(slices.Min(r.times)), ms(slices.Max(r.times)), ms(r.budget))
-		if len(r.floor) > 0 {
-			f := median(r.floor)
-			fmt.Fprintf(w, "%s\t%.1f\t", ms(f), float64(m)/float64(f))
-		} else {
-			fmt.Fprint(w, "\t\t")
+		for _, r := range rows {
+			r.times, r.floor, r.peers = nil, nil, map[string][]time.Duration{}
 		}
-		if withPeer && len(r.peer) > 0 {
-			p := median(r.peer)
-			fmt.Fprintf(w, "%s\t%.1f\t", ms(p), float64(p)/float64(m))
-		} else if withPeer {
-			fmt.Fprint(w, "\t\t")
-		}
-		fmt.Fprintln(w)
 	}
-}
-
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[len(sorted)/2]
-}
-
-func ms(d time.Duration) string {
-	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }

@@ -11,28 +11,31 @@ var upBudget = map[int]time.Duration{
 	50: 400 * time.Millisecond, 200: 2500 * time.Millisecond,
 }
 
+var downBudget = map[int]time.Duration{50: 250 * time.Millisecond}
+
 // stack makes the rows of one stack size. The order is that of round.
 func (c *compose) stack(n int) []*row {
 	return []*row{
-		{name: fmt.Sprintf("up -d, %d", n), budget: upBudget[n]},
-		{name: fmt.Sprintf("down -t 0, %d", n), budget: time.Duration(n) * 5 * time.Millisecond},
+		newRow(fmt.Sprintf("up -d, %d", n), upBudget[n]),
+		newRow(fmt.Sprintf("down -t 0, %d", n), downBudget[n]),
 	}
 }
 
 // single makes the rows that are not a stack going up and down.
 func (c *compose) single() []*row {
 	return []*row{
-		{name: "up -d again, large", budget: 50 * time.Millisecond},
-		{name: "ps, large", budget: 30 * time.Millisecond},
-		{name: "exec s1 true", budget: 30 * time.Millisecond},
-		{name: "run --rm s1 true", budget: 30 * time.Millisecond},
-		{name: "config, 2", budget: 25 * time.Millisecond},
-		{name: "version", budget: 15 * time.Millisecond},
+		newRow("up -d again, large", 50*time.Millisecond),
+		newRow("ps, large", 30*time.Millisecond),
+		newRow("exec s1 true", 30*time.Millisecond),
+		newRow("run --rm s1 true", 30*time.Millisecond),
+		newRow("config, 2", 25*time.Millisecond),
+		newRow("version", 15*time.Millisecond),
 	}
 }
 
-// round measures every row once, ours and the others in turn.
-func (c *compose) round(rows []*row, peer *compose, large int) error {
+// round measures every row once, ours and the others in turn; what is beyond
+// the large stack is ours alone.
+func (c *compose) round(rows []*row, peers map[string]*compose, sizes []int, large int) error {
 	byName := map[string]*row{}
 	for _, r := range rows {
 		byName[r.name] = r
@@ -44,15 +47,18 @@ func (c *compose) round(rows []*row, peer *compose, large int) error {
 			return err
 		}
 		r.times = append(r.times, took)
-		if peer != nil {
+		for name, peer := range peers {
+			if n > large {
+				break
+			}
 			if took, err = peer.time(n, args...); err != nil {
 				return err
 			}
-			r.peer = append(r.peer, took)
+			r.peers[name] = append(r.peers[name], took)
 		}
 		return nil
 	}
-	for _, n := range []int{1, 2, 10, large} {
+	for _, n := range sizes {
 		up, down := fmt.Sprintf("up -d, %d", n), fmt.Sprintf("down -t 0, %d", n)
 		floorUp, floorDown, err := floor(c.dir, n)
 		if err != nil {

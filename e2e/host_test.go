@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -19,14 +21,14 @@ import (
 // host is one installation with a root of its own: what a scenario runs on.
 // When the scenario ends, nothing of it may be left.
 type host struct {
-	t     *testing.T
+	t     testing.TB
 	root  string // --root
 	netns string // run inside this network namespace, where not empty
 }
 
 // newHost makes an installation with an empty store. Its path is short because
 // a socket's path may have 107 bytes at most.
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	root, err := os.MkdirTemp("", "ce-")
 	if err != nil {
@@ -50,9 +52,19 @@ func newHost(t *testing.T) *host {
 
 // takeDown ends whatever a failed scenario left running, so that it spoils no other.
 func (h *host) takeDown() {
-	out := h.compose("ls", "--all", "--quiet")
-	for _, name := range strings.Fields(out.stdout) {
+	projects := strings.Fields(h.compose("ls", "--all", "--quiet").stdout)
+	for _, network := range strings.Fields(h.compose("network", "ls", "--format", `{{.Label "com.docker.compose.project"}}`).stdout) {
+		projects = append(projects, network) // it may have a network only
+	}
+	slices.Sort(projects)
+	for _, name := range slices.Compact(projects) {
 		h.compose("-p", name, "down", "--volumes", "--remove-orphans", "--timeout", "0")
+	}
+	if ids := strings.Fields(h.compose("container", "ls", "--all", "--quiet").stdout); len(ids) > 0 {
+		h.compose(append([]string{"container", "rm", "--force", "--volumes"}, ids...)...)
+	}
+	if h.t.Failed() {
+		h.compose("network", "prune", "--force")
 	}
 }
 
@@ -70,7 +82,7 @@ func (h *host) dump() {
 
 // result is what one command printed and how it ended.
 type result struct {
-	t      *testing.T
+	t      testing.TB
 	line   string
 	stdout string
 	stderr string
@@ -90,15 +102,29 @@ func (h *host) in(dir string, args ...string) result {
 
 func (h *host) run(limit time.Duration, dir string, stdin io.Reader, args ...string) result {
 	h.t.Helper()
+	return h.runAs("compose", limit, dir, stdin, args...)
+}
+
+// docker runs the same binary under the name that makes it take Docker's verbs.
+func (h *host) docker(args ...string) result {
+	h.t.Helper()
+	return h.runAs("docker", 2*time.Minute, h.root, nil, args...)
+}
+
+func (h *host) runAs(name string, limit time.Duration, dir string, stdin io.Reader, args ...string) result {
+	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := h.command(ctx, dir, args...)
+	if h.netns == "" {
+		cmd.Args[0] = name
+	}
 	cmd.Stdin = stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
-	r := result{t: h.t, line: "compose " + strings.Join(args, " "), stdout: stdout.String(), stderr: stderr.String()}
+	r := result{t: h.t, line: name + " " + strings.Join(args, " "), stdout: stdout.String(), stderr: stderr.String()}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -171,14 +197,34 @@ func (h *host) project(name string, files ...string) string {
 	return dir
 }
 
-// busybox imports an image of that name: Debian's static busybox with all its
+// busybox makes an image of that name: Debian's static busybox with all its
 // applets and the few files that a root file system has.
 func (h *host) busybox(ref string) {
 	h.t.Helper()
-	h.run(time.Minute, h.root, bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", ref).ok()
+	stocked.Do(func() {
+		one := &host{t: h.t, root: stock}
+		one.run(time.Minute, os.TempDir(), bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", "busybox").ok()
+	})
+	if _, err := os.Stat(filepath.Join(h.root, "images")); ref != "busybox" || err == nil {
+		h.run(time.Minute, h.root, bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", ref).ok()
+		return
+	}
+	// An empty store takes over the one that was made before. Layers never
+	// change, so that links do.
+	for flags, dir := range map[string]string{"-a": "images", "-al": "layers"} {
+		if out, err := exec.Command("cp", flags, filepath.Join(stock, dir), h.root).CombinedOutput(); err != nil {
+			h.t.Fatalf("copy the stock of images: %v: %s", err, out)
+		}
+	}
 }
 
-func busyboxTar(t *testing.T) []byte {
+// stock is a root with the image busybox, made by the first scenario that wants it.
+var (
+	stock   string
+	stocked sync.Once
+)
+
+func busyboxTar(t testing.TB) []byte {
 	t.Helper()
 	program, err := os.ReadFile("/bin/busybox")
 	if err != nil {
@@ -220,7 +266,7 @@ func busyboxTar(t *testing.T) []byte {
 
 // eventually calls check until it returns nil, for a minute at most. It is for
 // what another party does in its own time, such as a server that starts.
-func eventually(t *testing.T, what string, check func() error) {
+func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -251,4 +297,22 @@ func get(url string) (string, error) {
 		return "", fmt.Errorf("%s: %s: %s", url, reply.Status, body)
 	}
 	return string(body), nil
+}
+
+// locked is a buffer that a command may still write to.
+type locked struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

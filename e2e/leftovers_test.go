@@ -16,11 +16,12 @@ import (
 )
 
 // leftovers lists what an installation still has on the host after all its
-// projects were taken down: nothing, if all is well. Processes get a moment,
-// because the last supervisor leaves after it has answered.
+// projects were taken down: nothing, if all is well. Processes get a while,
+// because the last supervisor leaves after it has answered, and one that nobody
+// came to see, its command having failed before, after ten seconds.
 func leftovers(root string) []string {
 	var left []string
-	for range 60 {
+	for range 1200 {
 		if left = look(root); len(left) == 0 {
 			return nil
 		}

@@ -156,7 +156,7 @@ func TestKilledSupervisorAndKeeper(t *testing.T) {
 }
 
 // ourProcess finds the process of that name, other than one that was known.
-func ourProcess(t *testing.T, name, root string, other int) int {
+func ourProcess(t testing.TB, name, root string, other int) int {
 	t.Helper()
 	found := 0
 	eventually(t, "a process "+name, func() error {

@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -32,11 +35,41 @@ func run(m *testing.M) int {
 		return 1
 	}
 	binary = filepath.Join(dir, "compose")
+	if err := provide(binary); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	// Called docker, it takes Docker's verbs.
+	if err := os.Symlink("compose", filepath.Join(dir, "docker")); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	stock = filepath.Join(dir, "stock")
+	moreInParallel()
+	return m.Run()
+}
+
+// provide has the binary built, or takes the one that COMPOSE_E2E_BINARY names:
+// it is for hosts where nothing can be built.
+func provide(binary string) error {
+	if given := os.Getenv("COMPOSE_E2E_BINARY"); given != "" {
+		return os.Symlink(given, binary)
+	}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0-e2e", "-o", binary, "../cmd/compose")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: build the binary: %v\n%s", err, out)
-		return 1
+		return fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
-	return m.Run()
+	return nil
+}
+
+// moreInParallel lets more scenarios run at once than there are processors,
+// unless told how many: they wait for containers more than they compute.
+func moreInParallel() {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }

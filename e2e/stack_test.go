@@ -163,7 +163,7 @@ func (h *host) baseImages(only ...string) {
 }
 
 // repo is a path of the project's tree.
-func repo(t *testing.T, elem ...string) string {
+func repo(t testing.TB, elem ...string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(append([]string{".."}, elem...)...))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,7 +16,7 @@ import (
 
 // screen is a terminal on which a command runs, and what it has shown.
 type screen struct {
-	t      *testing.T
+	t      testing.TB
 	master *os.File
 	mu     sync.Mutex
 	text   strings.Builder
@@ -45,7 +46,13 @@ func (h *host) onScreen(dir string, rows, columns uint16, args ...string) *scree
 	}
 	defer slave.Close()
 	s := &screen{t: h.t, master: master, ended: make(chan error, 1)}
-	cmd := h.command(context.Background(), dir, args...)
+	var cmd *exec.Cmd
+	if args[0] == "docker" {
+		cmd = h.command(context.Background(), dir, args[1:]...)
+		cmd.Args[0] = args[0]
+	} else {
+		cmd = h.command(context.Background(), dir, args...)
+	}
 	cmd.Env = append(cmd.Env, "COMPOSE_PROGRESS=auto")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -42,7 +42,7 @@ func pairUp(t *testing.T, args ...string) (*host, string) {
 // white space around it.
 func (r result) says(want string) {
 	r.t.Helper()
-	if got := strings.TrimSpace(r.ok().stdout); got != want {
+	if got := strings.TrimSpace(r.ok().stdout); got != strings.TrimSpace(want) {
 		r.t.Errorf("%s: says\n%s\nwant\n%s", r.line, got, want)
 	}
 }
@@ -241,7 +241,7 @@ func TestUpFlags(t *testing.T) {
 	names("pair-db-1\npair-web-1\npair-web-2")
 	ids := h.in(dir, "ps", "-q").ok().stdout
 	plan := h.in(dir, "--dry-run", "up", "-d", "--force-recreate", "--no-deps", "db").ok().stdout
-	if !strings.Contains(plan, "1. create a replacement for container pair-db-1 (recreation was asked for)") {
+	if !strings.Contains(plan, "1. recreate db: recreation was asked for (container pair-db-1)") {
 		t.Errorf("the plan is\n%s", plan)
 	}
 	if h.in(dir, "ps", "-q").ok().stdout != ids {

@@ -12,6 +12,7 @@ import (
 	"compose/engine/build"
 	"compose/engine/runtime"
 	"compose/engine/runtime/cgroup"
+	"compose/internal/fault"
 	"compose/netbridge"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -21,26 +22,73 @@ import (
 const buildNetwork = "compose-build"
 
 // Builder builds images whose RUN steps run in containers of this engine.
-func (e *Engine) Builder() *build.Builder { return build.New(e.images, &stepRunner{e}, e.roots) }
+func (e *Engine) Builder() *build.Builder {
+	_ = e.SweepBuilds(context.Background()) // what fails is tried again by the next command
+	return build.New(e.images, &stepRunner{engine: e}, e.roots)
+}
 
 // stepRunner runs RUN steps.
-type stepRunner struct{ engine *Engine }
+type stepRunner struct {
+	engine *Engine
+
+	mu      sync.Mutex
+	builds  int
+	release func() // of the claim that the network's removal is ours
+}
+
+// Begin implements build.Runner. The network of the steps lasts as long as
+// builds do: making and removing it for each step would take longer than many
+// a step.
+func (r *stepRunner) Begin() (end func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.builds++
+	return func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.builds--; r.builds > 0 || r.release == nil {
+			return nil
+		}
+		err := r.engine.dropBuildNetwork(context.Background())
+		r.release()
+		r.release = nil
+		return err
+	}
+}
+
+// claim notes on disk that the network is to be removed, whatever becomes of
+// this process.
+func (r *stepRunner) claim() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.release != nil {
+		return nil
+	}
+	_, release, err := r.engine.claimStep(newID())
+	r.release = release
+	return err
+}
 
 // Run implements build.Runner.
 func (r *stepRunner) Run(ctx context.Context, step build.RunSpec) (err error) {
 	e := r.engine
 	c := &Container{ID: step.ID, Spec: ContainerSpec{
-		Name: "build-" + step.ID[:12], Hostname: step.Hostname, ExtraHosts: step.ExtraHosts, NetworkMode: step.Network, Privileged: step.Privileged,
+		Name: stepName(step.ID), Hostname: step.Hostname, ExtraHosts: step.ExtraHosts, NetworkMode: step.Network, Privileged: step.Privileged,
 		Entrypoint: step.Args, Env: step.Env, User: step.User, WorkingDir: step.Dir,
 	}}
 	if c.Spec.Hostname == "" {
 		c.Spec.Hostname = "buildkitsandbox"
 	}
-	dir, err := os.MkdirTemp(e.roots.Run, "build-")
+	dir, release, err := e.claimStep(step.ID)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer release()
+	if step.CgroupParent != "" {
+		if err := os.WriteFile(filepath.Join(dir, stepParentFile), []byte(step.CgroupParent), 0o600); err != nil {
+			return err
+		}
+	}
 	sandbox, err := r.network(ctx, c)
 	if err != nil {
 		return fmt.Errorf("give the step a network: %w", err)
@@ -49,7 +97,7 @@ func (r *stepRunner) Run(ctx context.Context, step build.RunSpec) (err error) {
 	var netns *os.File
 	if sandbox != nil {
 		endpoints, netns = sandbox.Endpoints(), sandbox.NetNS()
-		defer func() { err = errors.Join(err, r.closeNetwork(sandbox)) }()
+		defer func() { err = errors.Join(err, sandbox.Close(context.Background())) }()
 	}
 	if err := writeNameFiles(dir, c, endpoints); err != nil {
 		return err
@@ -58,7 +106,7 @@ func (r *stepRunner) Run(ctx context.Context, step build.RunSpec) (err error) {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(e.cgroupParent(), c.Spec.Name)
+	path := e.stepCgroup(step.ID, step.CgroupParent)
 	defer func() {
 		err = errors.Join(err, runtime.DeleteCgroup(path), cgroup.DeleteParent(e.cgroupParent()))
 	}()
@@ -76,6 +124,9 @@ func (r *stepRunner) network(ctx context.Context, c *Container) (*netbridge.Sand
 		cfg.Loopback = true
 		return n.NewSandbox(ctx, cfg)
 	}
+	if err := r.claim(); err != nil {
+		return nil, err
+	}
 	cfg.Endpoints = []netbridge.EndpointConfig{{Network: buildNetwork}}
 	for {
 		if _, err := n.CreateNetwork(ctx, netbridge.NetworkConfig{Name: buildNetwork}); err != nil && !errors.Is(err, netbridge.ErrExists) {
@@ -89,23 +140,21 @@ func (r *stepRunner) network(ctx context.Context, c *Container) (*netbridge.Sand
 	}
 }
 
-func (r *stepRunner) closeNetwork(s *netbridge.Sandbox) error {
-	ctx := context.Background()
-	if err := s.Close(ctx); err != nil {
-		return err
-	}
-	err := r.engine.networks.RemoveNetwork(ctx, buildNetwork)
+// dropBuildNetwork removes the network of steps after the last of them.
+func (e *Engine) dropBuildNetwork(ctx context.Context) error {
+	err := e.networks.RemoveNetwork(ctx, buildNetwork)
 	if errors.Is(err, netbridge.ErrInUse) || errors.Is(err, netbridge.ErrNotFound) {
-		return nil // other steps run, or the last of them was faster
+		return nil // other builds go on, or the last of them was faster
 	}
 	return err
 }
 
 func (e *Engine) stepSpec(c *Container, dir string, step build.RunSpec) (*specs.Spec, error) {
-	spec, err := e.runtimeSpec(c)
+	spec, held, err := e.runtimeSpec(c)
 	if err != nil {
 		return nil, err
 	}
+	held.close() // a step mounts no part of a volume
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		switch m.Destination {
@@ -148,12 +197,15 @@ func runStep(ctx context.Context, cfg runtime.Config, stdout, stderr io.Writer) 
 		return err
 	}
 	defer created.PIDFD.Close()
+	fault.Point("step: created")
 	if err := created.Start(); err != nil {
 		created.Discard()
 		return err
 	}
+	fault.Point("step: running")
 	stop := context.AfterFunc(ctx, func() { _ = runtime.KillAll(cfg.CgroupPath) })
 	status, err := runtime.Reap(created.PID)
+	fault.Point("step: ended")
 	stop()
 	// What the process has left behind in its cgroup holds the pipes too.
 	if killErr := runtime.KillAll(cfg.CgroupPath); err == nil {

@@ -14,8 +14,10 @@ import (
 
 	"compose/engine/image"
 	"compose/engine/runtime"
+	"compose/internal/fault"
 	"compose/internal/filelock"
 	"compose/internal/statefile"
+	"compose/internal/trace"
 	"compose/volumes"
 )
 
@@ -30,7 +32,7 @@ func (e *Engine) newDir(id string) string {
 // writable layer and its volumes, those filled from the image. It exists, with
 // its name, as soon as its directory has its final name, and not before.
 func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Container, error) {
-	if !validName.MatchString(spec.Name) {
+	if !validName().MatchString(spec.Name) {
 		//lint:ignore ST1005 Docker's own words
 		return nil, fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", spec.Name)
 	}
@@ -41,9 +43,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if spec, err = merge(spec, img.Config.Config); err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
 	}
-	if spec.Health == nil && img.Health != nil {
-		spec.Health = (*Healthcheck)(img.Health)
-	}
+	spec.Health = mergeHealth(spec.Health, (*Healthcheck)(img.Health))
 	c := &Container{Version: formatVersion, ID: newID(), Created: time.Now().UTC(), ImageID: img.ID, Spec: spec}
 	if err := checkSpec(&c.Spec); err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
@@ -62,6 +62,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	made := false
 	defer func() {
 		if !made {
+			_ = e.removeAnonymous(ctx, c)
 			_ = os.RemoveAll(tmp)
 			_ = e.releaseName(spec.Name, c.ID)
 		}
@@ -69,26 +70,69 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if err := e.claimName(spec.Name, c.ID); err != nil {
 		return nil, err
 	}
+	fault.Point("create: name claimed")
 	for _, d := range []string{"upper", "work"} {
 		if err := os.Mkdir(filepath.Join(tmp, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.prepareVolumes(ctx, c, img); err != nil {
+	// The record first: it names the volumes that a crash may leave.
+	anonymous := nameVolumes(c)
+	if err := e.nameImages(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := statefile.WriteJSON(filepath.Join(tmp, "config.json"), c); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(tmp, e.dir(c.ID)); err != nil {
+	if err := e.prepareVolumes(ctx, c, img, anonymous); err != nil {
+		return nil, err
+	}
+	defer trace.Begin("give it its final name", c.ID).End()
+	fault.Point("create: ready")
+	err = e.images.WhileThere(c.ImageID, func() error { return os.Rename(tmp, e.dir(c.ID)) })
+	if err != nil {
 		return nil, err
 	}
 	made = true
+	fault.Point("create: there")
 	return c, statefile.SyncDir(e.roots.Containers())
 }
 
+// nameVolumes gives the volumes that the container alone is to have their
+// names, and returns these.
+func nameVolumes(c *Container) map[string]bool {
+	named := map[string]bool{}
+	for i := range c.Spec.Mounts {
+		if m := &c.Spec.Mounts[i]; m.Type == "volume" && m.Source == "" {
+			m.Source = newID()
+			named[m.Source] = true
+		}
+	}
+	return named
+}
+
+// nameImages notes the IDs of the images that the container mounts, and sees
+// that they can be.
+func (e *Engine) nameImages(ctx context.Context, c *Container) error {
+	for i := range c.Spec.Mounts {
+		m := &c.Spec.Mounts[i]
+		if m.Type != "image" {
+			continue
+		}
+		mounted, err := e.images.Get(ctx, m.Source)
+		if err != nil {
+			return err
+		}
+		m.ImageID = mounted.ID
+		if _, err := e.imageMount(*m); err != nil {
+			return fmt.Errorf("mount on %s: %w", m.Target, err)
+		}
+	}
+	return nil
+}
+
 // prepareVolumes makes the container's volumes and fills the empty ones.
-func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Image) error {
+func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Image, anonymous map[string]bool) error {
 	type fill struct{ name, target string }
 	var fills []fill
 	for i := range c.Spec.Mounts {
@@ -96,15 +140,14 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Im
 		switch m.Type {
 		case "volume":
 			cfg := volumes.Config{Name: m.Source, Labels: m.Labels}
-			if m.Source == "" {
-				cfg.Name = newID()
+			if anonymous[m.Source] {
 				cfg.Labels = map[string]string{AnonymousLabel: ""}
 			}
 			v, err := e.volumes.Create(cfg)
 			if err != nil {
 				return err
 			}
-			m.Source = v.Name
+			fault.Point("create: a volume made")
 			if m.NoCopy || v.Options["device"] != "" {
 				continue
 			}
@@ -159,36 +202,4 @@ func prepareBind(m *Mount) error {
 		return fmt.Errorf("invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)
 	}
 	return err
-}
-
-// Sweep deletes what interrupted creations and removals have left. It does
-// nothing while a container is being made.
-func (e *Engine) Sweep() error {
-	entries, err := os.ReadDir(e.roots.Containers())
-	if err != nil {
-		return nil
-	}
-	var stale []string
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".new-") || strings.HasPrefix(entry.Name(), ".trash-") {
-			stale = append(stale, entry.Name())
-		}
-	}
-	if len(stale) == 0 {
-		return nil
-	}
-	lock, err := filelock.TryExclusive(filepath.Join(e.roots.Containers(), ".lock"))
-	if errors.Is(err, filelock.ErrHeld) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	for _, name := range stale {
-		if err := os.RemoveAll(filepath.Join(e.roots.Containers(), name)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"compose/engine/image"
 	"compose/engine/runtime"
+	"compose/internal/filelock"
 	"compose/internal/roots"
 	"compose/internal/statefile"
 	"compose/netbridge"
@@ -129,13 +130,31 @@ func (e *Engine) Containers(_ context.Context, f Filter) ([]*Container, error) {
 
 func (e *Engine) read(id string) (*Container, error) {
 	var c Container
-	if err := statefile.ReadJSON(e.configPath(id), &c); err != nil {
+	if err := statefile.ReadVersioned(e.configPath(id), &c, &c.Version, formatVersion); err != nil {
 		return nil, err
 	}
-	if c.Version > formatVersion {
-		return nil, fmt.Errorf("%s was written by a newer version of compose (format %d, this one knows %d): use that version", e.configPath(id), c.Version, formatVersion)
-	}
 	return &c, nil
+}
+
+// changeSpec changes what is on record of a container and returns that. Of
+// several processes that do so one comes after the other.
+func (e *Engine) changeSpec(id string, change func(*Container) error) (*Container, error) {
+	lock, err := filelock.Exclusive(filepath.Join(e.roots.Containers(), ".config.lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Unlock()
+	c, err := e.read(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NotFoundError{id}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := change(c); err != nil {
+		return nil, err
+	}
+	return c, statefile.WriteJSON(e.configPath(id), c)
 }
 
 // Container finds a container by its name, its ID or an unambiguous beginning of it.
@@ -185,7 +204,7 @@ func isID(s string) bool {
 // without a word, after a crash of the host say, is reported as exited.
 func (e *Engine) State(id string) (*State, error) {
 	s := &State{Version: formatVersion, Status: Created}
-	err := statefile.ReadJSON(e.statePath(id), s)
+	err := statefile.ReadVersioned(e.statePath(id), s, &s.Version, formatVersion)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(e.configPath(id)); err != nil {
 			return nil, &NotFoundError{id}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -15,8 +16,18 @@ import (
 	"compose/engine/image"
 	"compose/engine/runtime"
 	"compose/internal/roots"
+	"compose/internal/sealed"
 	"compose/netbridge"
 )
+
+// TestMain makes the tests what a supervisor is, which is what starts containers.
+func TestMain(m *testing.M) {
+	if err := sealed.Again(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // newEngine is an engine in a root of its own with an image busybox.
 func newEngine(t *testing.T) *Engine {
@@ -68,7 +79,7 @@ func output(t *testing.T, e *Engine, id string) (string, unix.WaitStatus) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	run, err := e.Start(context.Background(), id, Stdio{Stdout: w, Stderr: w})
+	run, err := e.Start(context.Background(), id, Stdio{Stdout: w, Stderr: w}, func(*Started) {})
 	w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +220,7 @@ func TestTwoContainersOnANetwork(t *testing.T) {
 		Name: "server", Command: []string{"sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -h /www"},
 		Networks: []netbridge.EndpointConfig{{Network: "net", Aliases: []string{"web"}}},
 	})
-	run, err := e.Start(ctx, server.ID, Stdio{})
+	run, err := e.Start(ctx, server.ID, Stdio{}, func(*Started) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,8 +86,20 @@ func (e *Engine) Exec(_ context.Context, id string, x ExecSpec, stdio Stdio) (*E
 	if !Alive(s.PID, s.PIDStart) {
 		return nil, fmt.Errorf("Container %s is not running", c.ID)
 	}
+	stream := [3]*os.File{stdio.Stdin, stdio.Stdout, stdio.Stderr}
+	other, err := e.externalRuntime(c)
+	if err != nil {
+		return nil, err
+	}
+	if other != nil {
+		made, err := other.Exec(s.PID, p, c.Spec.GroupAdd, stream)
+		if err != nil {
+			return nil, err
+		}
+		return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console}, nil
+	}
 	made, err := runtime.Exec(runtime.ExecTarget{PID: s.PID, PIDFD: target, CgroupPath: e.cgroupPath(c)},
-		p, spec.Linux.Seccomp, c.Spec.GroupAdd, [3]*os.File{stdio.Stdin, stdio.Stdout, stdio.Stderr})
+		p, spec.Linux.Seccomp, c.Spec.GroupAdd, stream)
 	if err != nil {
 		return nil, err
 	}

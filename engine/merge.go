@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"path"
@@ -61,6 +62,23 @@ func merge(spec ContainerSpec, config ocispec.ImageConfig) (ContainerSpec, error
 		}
 	}
 	return spec, nil
+}
+
+// mergeHealth gives a healthcheck what it leaves open from that of the image.
+func mergeHealth(h, image *Healthcheck) *Healthcheck {
+	if h == nil || image == nil {
+		return cmp.Or(h, image)
+	}
+	merged := *h
+	if len(merged.Test) == 0 {
+		merged.Test = image.Test
+	}
+	merged.Interval = cmp.Or(merged.Interval, image.Interval)
+	merged.Timeout = cmp.Or(merged.Timeout, image.Timeout)
+	merged.StartPeriod = cmp.Or(merged.StartPeriod, image.StartPeriod)
+	merged.StartInterval = cmp.Or(merged.StartInterval, image.StartInterval)
+	merged.Retries = cmp.Or(merged.Retries, image.Retries)
+	return &merged
 }
 
 // mergeEnv puts over on top of base. "K" alone in over takes K away.

@@ -9,12 +9,15 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // mounts adds the container's own mounts to the defaults, those of shorter
-// paths first, and the files of the name service.
-func (e *Engine) mounts(c *Container, spec *specs.Spec) error {
+// paths first, and the files of the name service. Sources that stand in held
+// are there as long as those files are open.
+func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 	s := &c.Spec
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
@@ -24,13 +27,15 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec) error {
 	}
 	if s.IPCMode == "host" {
 		spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == "/dev/shm" || m.Destination == "/dev/mqueue" })
-		spec.Mounts = append(spec.Mounts,
-			specs.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind"}},
-			specs.Mount{Destination: "/dev/mqueue", Type: "bind", Source: "/dev/mqueue", Options: []string{"rbind"}})
+		for _, dir := range []string{"/dev/shm", "/dev/mqueue"} {
+			if _, err := os.Stat(dir); err == nil { // not every host has both
+				spec.Mounts = append(spec.Mounts, specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: []string{"rbind"}})
+			}
+		}
 	}
 	own := make([]specs.Mount, 0, len(s.Mounts)+3)
 	for _, m := range s.Mounts {
-		mount, err := e.mount(m)
+		mount, err := e.mount(m, held)
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
@@ -56,7 +61,7 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec) error {
 	return nil
 }
 
-func (e *Engine) mount(m Mount) (specs.Mount, error) {
+func (e *Engine) mount(m Mount, held *heldFiles) (specs.Mount, error) {
 	out := specs.Mount{Destination: path.Clean(m.Target), Type: "bind", Source: m.Source, Options: []string{"rbind"}}
 	switch m.Type {
 	case "tmpfs":
@@ -85,9 +90,14 @@ func (e *Engine) mount(m Mount) (specs.Mount, error) {
 			out.Type, out.Options = fstype, strings.Split(options, ",")
 		}
 		if m.Subpath != "" {
-			if out.Source, err = subpath(source, m.Subpath); err != nil {
+			f, err := openSubpath(source, m.Subpath)
+			if err != nil {
 				return out, err
 			}
+			*held = append(*held, f)
+			// By the descriptor: another container of the volume may put a link
+			// where the name leads, at any time.
+			out.Source = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 		}
 	case "bind":
 		if err := prepareBind(&m); err != nil {
@@ -96,6 +106,8 @@ func (e *Engine) mount(m Mount) (specs.Mount, error) {
 		if m.Recursive == "disabled" {
 			out.Options = []string{"bind"}
 		}
+	case "image":
+		return e.imageMount(m)
 	default:
 		return out, fmt.Errorf("mounts of type %q are not supported", m.Type)
 	}
@@ -114,24 +126,36 @@ func (e *Engine) mount(m Mount) (specs.Mount, error) {
 	return out, nil
 }
 
-// subpath resolves a directory inside a volume. Its links are the containers'
-// to make, so it may not have any.
-func subpath(top, sub string) (string, error) {
-	root, err := os.OpenRoot(top)
+// heldFiles are descriptors that a Spec's mounts refer to.
+type heldFiles []*os.File
+
+func (h heldFiles) close() {
+	for _, f := range h {
+		f.Close()
+	}
+}
+
+// openSubpath opens a directory or file inside a volume. Its links are the
+// containers' to make, so it may not have any.
+func openSubpath(top, sub string) (*os.File, error) {
+	root, err := unix.Open(top, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("open the volume: %w", err)
 	}
-	defer root.Close()
-	at := ""
-	for _, part := range strings.Split(path.Clean("/" + sub)[1:], "/") {
-		at = path.Join(at, part)
-		info, err := root.Lstat(at)
-		if err != nil {
-			return "", fmt.Errorf("subpath %s: %w", sub, err)
-		}
-		if info.Mode()&os.ModeSymlink != 0 {
-			return "", fmt.Errorf("subpath %s: %s is a symbolic link, which is not followed", sub, at)
+	defer unix.Close(root)
+	for {
+		fd, err := unix.Openat2(root, "./"+path.Clean("/" + sub)[1:], &unix.OpenHow{
+			Flags:   unix.O_PATH | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
+		})
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(fd), sub), nil
+		case unix.EAGAIN, unix.EINTR: // a rename elsewhere raced with it
+		case unix.ELOOP:
+			return nil, fmt.Errorf("subpath %s: there is a symbolic link on the way, which is not followed", sub)
+		default:
+			return nil, fmt.Errorf("subpath %s: %w", sub, err)
 		}
 	}
-	return filepath.Join(top, at), nil
 }

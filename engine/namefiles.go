@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"compose/netbridge"
@@ -57,12 +58,20 @@ func hostsFile(c *Container, endpoints []netbridge.Endpoint, host bool) (string,
 		}
 		if address == hostGateway {
 			address = "127.0.0.1"
-			if len(endpoints) > 0 {
-				address = endpoints[0].Gateway.String()
+			if i := slices.IndexFunc(endpoints, func(e netbridge.Endpoint) bool { return e.Host.IsValid() }); i >= 0 {
+				address = endpoints[i].Host.String()
 			}
 		}
 		fmt.Fprintf(&b, "%s\t%s\n", address, name)
 	}
+	for _, line := range ownLines(c, endpoints) {
+		b.WriteString(line)
+	}
+	return b.String(), nil
+}
+
+// ownLines are those of /etc/hosts that say the container's own addresses.
+func ownLines(c *Container, endpoints []netbridge.Endpoint) (lines []string) {
 	names := hostname(c)
 	if c.Spec.Domainname != "" {
 		names = names + "." + c.Spec.Domainname + " " + names
@@ -70,11 +79,57 @@ func hostsFile(c *Container, endpoints []netbridge.Endpoint, host bool) (string,
 	for _, ep := range endpoints {
 		for _, a := range []netip.Addr{ep.IPv4, ep.IPv6} {
 			if a.IsValid() {
-				fmt.Fprintf(&b, "%s\t%s\n", a, names)
+				lines = append(lines, fmt.Sprintf("%s\t%s\n", a, names))
 			}
 		}
 	}
-	return b.String(), nil
+	return lines
+}
+
+// changeHosts puts the addresses of a running container's new endpoints into
+// its /etc/hosts and takes out those of the ones that are gone. The other lines
+// stay: they may be the container's own work. Its first endpoint also gives it
+// a resolver.
+func (e *Engine) changeHosts(c *Container, before, after []netbridge.Endpoint) error {
+	dir := e.dir(c.ID)
+	path := filepath.Join(dir, "hosts")
+	// The container can write to it; one that makes it huge keeps it so.
+	const reasonable = 1 << 20
+	if info, err := os.Stat(path); err == nil && info.Size() > reasonable {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("change the container's hosts: %w", err)
+	}
+	now := ownLines(c, after)
+	gone := slices.DeleteFunc(ownLines(c, before), func(line string) bool { return slices.Contains(now, line) })
+	var b strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if i := slices.Index(now, line); i >= 0 {
+			now = slices.Delete(now, i, i+1)
+		}
+		if !slices.Contains(gone, line) {
+			b.WriteString(line)
+		}
+	}
+	if text := b.String(); len(now) > 0 && text != "" && !strings.HasSuffix(text, "\n") {
+		b.WriteByte('\n')
+	}
+	for _, line := range now {
+		b.WriteString(line)
+	}
+	files := map[string]string{"hosts": b.String()}
+	if len(after) == 1 && len(before) == 0 {
+		files["resolv.conf"] = resolvConf(c, true)
+	}
+	for name, text := range files {
+		// In place, as in writeNameFiles.
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("change the container's %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func resolvConf(c *Container, ownResolver bool) string {

@@ -8,13 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"compose/internal/filelock"
-	"compose/internal/statefile"
+	"compose/internal/lazy"
 )
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
 
 // NameTakenError says that another container has the name.
 type NameTakenError struct{ Name, ID string }
@@ -29,7 +28,7 @@ func (e *Engine) namePath(name string) string {
 }
 
 func (e *Engine) idOfName(name string) (string, bool) {
-	if !validName.MatchString(name) {
+	if !validName().MatchString(name) {
 		return "", false
 	}
 	data, err := os.ReadFile(e.namePath(name))
@@ -81,20 +80,22 @@ func (e *Engine) releaseName(name, id string) error {
 
 // RenameContainer gives a container another name.
 func (e *Engine) RenameContainer(id, name string) error {
-	if !validName.MatchString(name) {
+	if !validName().MatchString(name) {
 		//lint:ignore ST1005 Docker's own words
 		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
-	c, err := e.read(id)
-	if err != nil {
+	if _, err := e.read(id); err != nil {
 		return err
 	}
 	if err := e.claimName(name, id); err != nil {
 		return err
 	}
-	old := c.Spec.Name
-	c.Spec.Name = name
-	if err := statefile.WriteJSON(e.configPath(id), c); err != nil {
+	var old string
+	_, err := e.changeSpec(id, func(c *Container) error {
+		old, c.Spec.Name = c.Spec.Name, name
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if old == name {

@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"compose/engine/runtime"
-	"compose/engine/runtime/cgroup"
+	"compose/internal/fault"
 	"compose/internal/filelock"
 )
 
@@ -28,15 +29,39 @@ func (e *Engine) Finish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if c.Spec.Runtime != "" {
+		if other, err := e.externalRuntime(c); err == nil && other != nil {
+			if err := other.Delete(); err != nil {
+				return err
+			}
+		}
+	}
 	if err := runtime.DeleteCgroup(e.cgroupPath(c)); err != nil {
 		return err
 	}
-	if len(c.Spec.Networks) > 0 {
+	fault.Point("finish: cgroup deleted")
+	if c.ownNetwork() { // also where it has left its last network since it began
 		if err := e.networks.Release(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Unfinished are those of the containers that hold what one has only while it
+// runs. Where one does not run all who knew of its last start died with it.
+func (e *Engine) Unfinished(list []*Container) ([]*Container, error) {
+	holders, err := e.networks.Holders()
+	if err != nil {
+		return nil, err
+	}
+	var out []*Container
+	for _, c := range list {
+		if holders[c.ID] || runtime.HasCgroup(e.cgroupPath(c)) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
 }
 
 // RemoveContainer takes away a container that does not run. One that is gone
@@ -61,25 +86,20 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string, opts RemoveOpti
 		return err
 	}
 	defer lock.Unlock()
-	trash := filepath.Join(e.roots.Containers(), ".trash-"+id)
+	trash := e.trashDir(id, opts)
 	if err := os.Rename(e.dir(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := e.releaseName(c.Spec.Name, id); err != nil {
-		return err
+	fault.Point("remove: out of sight")
+	if err := e.clear(ctx, c, trash, opts.Volumes); err != nil {
+		return fmt.Errorf("clear away what container %s has left: %w", c.Spec.Name, err)
 	}
-	if opts.Volumes {
-		if err := e.removeAnonymous(c); err != nil {
-			return err
-		}
-	}
-	if err := os.RemoveAll(trash); err != nil {
-		return fmt.Errorf("delete the files of container %s: %w", c.Spec.Name, err)
-	}
-	return cgroup.DeleteParent(e.cgroupParent())
+	return nil
 }
 
-func (e *Engine) removeAnonymous(c *Container) error {
+// removeAnonymous removes a container's volumes that have no name, but for
+// those that another container has taken over or shares (volumes_from).
+func (e *Engine) removeAnonymous(ctx context.Context, c *Container) error {
 	for _, m := range c.Spec.Mounts {
 		if m.Type != "volume" {
 			continue
@@ -89,6 +109,13 @@ func (e *Engine) removeAnonymous(c *Container) error {
 			continue
 		}
 		if _, ok := v.Labels[AnonymousLabel]; !ok {
+			continue
+		}
+		users, err := e.VolumeUsers(ctx, v.Name)
+		if err != nil {
+			return err
+		}
+		if len(users) > 0 {
 			continue
 		}
 		if err := e.volumes.Remove(v.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -110,9 +137,11 @@ func (e *Engine) VolumeUsers(ctx context.Context, name string) ([]string, error)
 	})
 }
 
-// ImageUsers names the containers that were made from an image.
+// ImageUsers names the containers that were made from an image or mount it.
 func (e *Engine) ImageUsers(ctx context.Context, imageID string) ([]string, error) {
-	return e.users(ctx, func(c *Container) bool { return c.ImageID == imageID })
+	return e.users(ctx, func(c *Container) bool {
+		return c.ImageID == imageID || slices.ContainsFunc(c.Spec.Mounts, func(m Mount) bool { return m.Type == "image" && m.ImageID == imageID })
+	})
 }
 
 func (e *Engine) users(ctx context.Context, uses func(*Container) bool) ([]string, error) {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"compose/engine/runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -88,6 +86,18 @@ func parseSecurityOpt(opt string) (securityOpt, error) {
 	return securityOpt{key, value}, nil
 }
 
+// checkAppArmor refuses a profile on a host that would apply it: none is
+// loaded here, and to run unconfined what was to be confined is no way out.
+func checkAppArmor(opt securityOpt, enabled string) error {
+	if opt.key != "apparmor" || opt.value == "unconfined" || opt.value == "docker-default" {
+		return nil
+	}
+	if on, err := os.ReadFile(enabled); err != nil || !strings.HasPrefix(string(on), "Y") {
+		return nil // as in Docker: without AppArmor there is nothing to apply
+	}
+	return fmt.Errorf("security_opt apparmor=%s: this engine applies no AppArmor profiles; leave it out, or confine the container by seccomp and capabilities", opt.value)
+}
+
 // secure sets capabilities, seccomp and the hidden paths.
 func secure(s *ContainerSpec, spec *specs.Spec) error {
 	caps, err := capabilities(s)
@@ -140,75 +150,4 @@ func secure(s *ContainerSpec, spec *specs.Spec) error {
 		}
 	}
 	return nil
-}
-
-// devices adds the host's devices that the container may use.
-func devices(s *ContainerSpec, spec *specs.Spec) error {
-	for _, d := range s.Devices {
-		node, rule, err := hostDevice(d)
-		if err != nil {
-			return err
-		}
-		spec.Linux.Devices = append(spec.Linux.Devices, node)
-		spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices, rule)
-	}
-	for _, text := range s.DeviceCgroupRules {
-		rule, err := parseDeviceRule(text)
-		if err != nil {
-			return err
-		}
-		spec.Linux.Resources.Devices = append(spec.Linux.Resources.Devices, rule)
-	}
-	return nil
-}
-
-func hostDevice(d Device) (specs.LinuxDevice, specs.LinuxDeviceCgroup, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(d.Source, &st); err != nil {
-		return specs.LinuxDevice{}, specs.LinuxDeviceCgroup{}, fmt.Errorf("error gathering device information while adding custom device %q: %w", d.Source, err)
-	}
-	kind := "c"
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFBLK:
-		kind = "b"
-	case unix.S_IFCHR:
-	default:
-		return specs.LinuxDevice{}, specs.LinuxDeviceCgroup{}, fmt.Errorf("error gathering device information while adding custom device %q: not a device node", d.Source)
-	}
-	target, permissions := d.Target, d.Permissions
-	if target == "" {
-		target = d.Source
-	}
-	if permissions == "" {
-		permissions = "rwm"
-	}
-	major, minor := int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev))
-	mode := os.FileMode(st.Mode & 0o777)
-	uid, gid := st.Uid, st.Gid
-	return specs.LinuxDevice{Path: target, Type: kind, Major: major, Minor: minor, FileMode: &mode, UID: &uid, GID: &gid},
-		specs.LinuxDeviceCgroup{Allow: true, Type: kind, Major: &major, Minor: &minor, Access: permissions}, nil
-}
-
-func parseDeviceRule(text string) (specs.LinuxDeviceCgroup, error) {
-	bad := fmt.Errorf("invalid device cgroup rule format: %q, write it as \"c 1:3 rwm\"", text)
-	f := strings.Fields(text)
-	if len(f) != 3 {
-		return specs.LinuxDeviceCgroup{}, bad
-	}
-	rule := specs.LinuxDeviceCgroup{Allow: true, Type: f[0], Access: f[2]}
-	numbers := strings.Split(f[1], ":")
-	if len(numbers) != 2 || !slices.Contains([]string{"a", "b", "c"}, f[0]) || strings.Trim(f[2], "rwm") != "" {
-		return rule, bad
-	}
-	for i, dst := range []**int64{&rule.Major, &rule.Minor} {
-		if numbers[i] == "*" {
-			continue
-		}
-		var n int64
-		if _, err := fmt.Sscanf(numbers[i], "%d", &n); err != nil {
-			return rule, bad
-		}
-		*dst = &n
-	}
-	return rule, nil
 }

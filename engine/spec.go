@@ -22,9 +22,20 @@ func checkSpec(s *ContainerSpec) error {
 			return err
 		}
 	}
-	for _, opt := range s.SecurityOpt {
-		if _, err := parseSecurityOpt(opt); err != nil {
+	for _, text := range s.SecurityOpt {
+		opt, err := parseSecurityOpt(text)
+		if err != nil {
 			return err
+		}
+		if err := checkAppArmor(opt, "/sys/module/apparmor/parameters/enabled"); err != nil {
+			return err
+		}
+	}
+	for _, d := range s.Devices {
+		if d.isCDI() {
+			if _, err := findCDI(cdiDirs, d.Source); err != nil {
+				return err
+			}
 		}
 	}
 	for _, m := range s.Mounts {
@@ -39,8 +50,19 @@ func checkSpec(s *ContainerSpec) error {
 }
 
 // runtimeSpec translates a container into the OCI's terms. The files of the
-// name service are made by then; netns says whether it has one of its own.
-func (e *Engine) runtimeSpec(c *Container) (*specs.Spec, error) {
+// name service are made by then. The files are to be closed once the Spec has
+// been carried out.
+func (e *Engine) runtimeSpec(c *Container) (*specs.Spec, heldFiles, error) {
+	var held heldFiles
+	spec, err := e.specWith(c, &held)
+	if err != nil {
+		held.close()
+		return nil, nil, err
+	}
+	return spec, held, nil
+}
+
+func (e *Engine) specWith(c *Container, held *heldFiles) (*specs.Spec, error) {
 	s := &c.Spec
 	spec := runtime.DefaultSpec()
 	p := spec.Process
@@ -48,7 +70,7 @@ func (e *Engine) runtimeSpec(c *Container) (*specs.Spec, error) {
 	p.Cwd = s.WorkingDir
 	p.Terminal = s.TTY
 	p.Env = processEnv(c)
-	p.User.Username = s.User
+	p.User.Username, p.User.Umask = s.User, s.Umask
 	if s.Resources.OOMScoreAdj != 0 {
 		p.OOMScoreAdj = &s.Resources.OOMScoreAdj
 	}
@@ -60,6 +82,7 @@ func (e *Engine) runtimeSpec(c *Container) (*specs.Spec, error) {
 		p.Rlimits = append(p.Rlimits, l)
 	}
 	spec.Root.Readonly = s.ReadOnly
+	spec.Annotations = s.Annotations
 	spec.Hostname, spec.Domainname = hostname(c), s.Domainname
 	spec.Linux.Sysctl = otherSysctls(s.Sysctls)
 	if err := e.namespaces(c, spec); err != nil {
@@ -68,8 +91,10 @@ func (e *Engine) runtimeSpec(c *Container) (*specs.Spec, error) {
 	if err := secure(s, spec); err != nil {
 		return nil, err
 	}
-	resources(s, spec.Linux.Resources)
-	if err := e.mounts(c, spec); err != nil {
+	if err := resources(s, spec.Linux.Resources); err != nil {
+		return nil, err
+	}
+	if err := e.mounts(c, spec, held); err != nil {
 		return nil, err
 	}
 	return spec, devices(s, spec)
@@ -150,7 +175,7 @@ func (e *Engine) namespaces(c *Container, spec *specs.Spec) error {
 }
 
 // resources sets the limits; a value that was not given stays unset.
-func resources(s *ContainerSpec, r *specs.LinuxResources) {
+func resources(s *ContainerSpec, r *specs.LinuxResources) error {
 	res := s.Resources
 	r.CPU = &specs.LinuxCPU{Cpus: res.CpusetCpus, Mems: res.CpusetMems}
 	set := func(dst **int64, v int64) {
@@ -191,9 +216,7 @@ func resources(s *ContainerSpec, r *specs.LinuxResources) {
 	if res.PidsLimit != 0 {
 		r.Pids = &specs.LinuxPids{Limit: &res.PidsLimit}
 	}
-	if res.BlkioWeight != 0 {
-		r.BlockIO = &specs.LinuxBlockIO{Weight: &res.BlkioWeight}
-	}
+	return blockIO(res, r)
 }
 
 func rlimit(u Ulimit) (specs.POSIXRlimit, error) {

@@ -10,7 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/engine/external"
 	"compose/engine/runtime"
+	"compose/internal/fault"
+	"compose/internal/trace"
 	"compose/netbridge"
 )
 
@@ -25,12 +28,22 @@ type Started struct {
 	StartTicks uint64
 	Console    *os.File           // the terminal's master side, or nil
 	Sandbox    *netbridge.Sandbox // nil where the container has no network of its own
+
+	// Orphan says that the process is no child of the caller: another runtime
+	// has made it and left it to whoever adopts orphans.
+	Orphan bool
+
+	runtime *external.Runtime // nil: the built-in one
 }
 
-// Start runs a container: its network side, its name files, its process. What
-// was made is undone where a later step fails. A program that cannot be run
-// gives a *runtime.ExecError.
-func (e *Engine) Start(ctx context.Context, id string, stdio Stdio) (*Started, error) {
+// Start runs a container: its network side, its name files, its process. The
+// process is the caller's child, but for Started.Orphan. made is called when all
+// is there and the process waits to be let go: whoever dies before it has noted
+// it there has started nothing, for the process ends with it. (One of another
+// runtime runs by then.) What was made is undone where a later step fails. A
+// program that cannot be run gives a *runtime.ExecError.
+func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*Started)) (*Started, error) {
+	reading := trace.Begin("read the container and its image", id)
 	c, err := e.read(id)
 	if err != nil {
 		return nil, err
@@ -43,11 +56,18 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio) (*Started, e
 	if err != nil {
 		return nil, err
 	}
+	reading.End()
+	// An earlier life of which nobody knows: all who did died with its start.
+	if err := runtime.DeleteCgroup(e.cgroupPath(c)); err != nil {
+		return nil, err
+	}
+	networking := trace.Begin("make its network", id)
 	sandbox, err := e.sandbox(ctx, c)
+	networking.End()
 	if err != nil {
 		return nil, err
 	}
-	running, err := e.startIn(c, lowers, sandbox, stdio)
+	running, err := e.startIn(c, lowers, sandbox, stdio, made)
 	if err != nil {
 		if sandbox != nil {
 			err = errors.Join(err, sandbox.Close(ctx))
@@ -57,39 +77,65 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio) (*Started, e
 		}
 		return nil, err
 	}
-	running.Sandbox = sandbox
 	return running, nil
 }
 
-func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandbox, stdio Stdio) (*Started, error) {
+func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
 	var endpoints []netbridge.Endpoint
 	var netns *os.File
 	if sandbox != nil {
 		endpoints, netns = sandbox.Endpoints(), sandbox.NetNS()
 	}
-	if err := writeNameFiles(e.dir(c.ID), c, endpoints); err != nil {
-		return nil, err
-	}
-	spec, err := e.runtimeSpec(c)
+	naming := trace.Begin("write its name files", c.ID)
+	err := writeNameFiles(e.dir(c.ID), c, endpoints)
+	naming.End()
 	if err != nil {
 		return nil, err
 	}
-	created, err := runtime.Create(runtime.Config{
+	spec, held, err := e.runtimeSpec(c)
+	if err != nil {
+		return nil, err
+	}
+	defer held.close()
+	fault.Point("start: sandbox made")
+	cfg := runtime.Config{
 		ID: c.ID, Spec: spec, NetNS: netns, CgroupPath: e.cgroupPath(c), Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
 		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work")},
 		Stdin:  stdio.Stdin, Stdout: stdio.Stdout, Stderr: stdio.Stderr,
-	})
+	}
+	other, err := e.externalRuntime(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := created.Start(); err != nil {
+	if other != nil {
+		run, err := startExternal(other, cfg)
+		if err != nil {
+			return nil, err
+		}
+		run.Sandbox = sandbox
+		made(run)
+		return run, nil
+	}
+	created, err := runtime.Create(cfg)
+	if err != nil {
+		return nil, err
+	}
+	fault.Point("start: created")
+	run := &Started{PID: created.PID, PIDFD: created.PIDFD, StartTicks: created.StartTicks, Console: created.Console, Sandbox: sandbox}
+	made(run)
+	fault.Point("start: made known")
+	executing := trace.Begin("execute its program", c.ID)
+	err = created.Start()
+	executing.End()
+	if err != nil {
 		if created.Console != nil {
 			created.Console.Close()
 		}
 		created.Discard()
 		return nil, err
 	}
-	return &Started{PID: created.PID, PIDFD: created.PIDFD, StartTicks: created.StartTicks, Console: created.Console}, nil
+	fault.Point("start: running")
+	return run, nil
 }
 
 // sandbox makes the network side of a container that has one of its own.
@@ -102,17 +148,29 @@ func (e *Engine) sandbox(ctx context.Context, c *Container) (*netbridge.Sandbox,
 	if err := e.networks.Release(ctx, c.ID); err != nil {
 		return nil, err
 	}
-	for _, ep := range cfg.Endpoints {
-		if err := e.networks.EnsureUp(ctx, ep.Network); err != nil {
-			return nil, err
+	for {
+		onDefault := false
+		for _, ep := range cfg.Endpoints {
+			if err := e.ensureNetwork(ctx, ep.Network); err != nil {
+				return nil, err
+			}
+			onDefault = onDefault || ep.Network == DefaultNetwork
+		}
+		s, err := e.networks.NewSandbox(ctx, cfg)
+		// The last container on the default network takes it away.
+		if !onDefault || !errors.Is(err, netbridge.ErrNotFound) {
+			return s, err
 		}
 	}
-	return e.networks.NewSandbox(ctx, cfg)
+}
+
+// ownNetwork says that the container has a network namespace of its own.
+func (c *Container) ownNetwork() bool {
+	return c.Spec.NetworkMode != "host" && !strings.HasPrefix(c.Spec.NetworkMode, "container:")
 }
 
 func (e *Engine) sandboxConfig(c *Container) (netbridge.SandboxConfig, bool, error) {
-	mode := c.Spec.NetworkMode
-	if mode == "host" || strings.HasPrefix(mode, "container:") {
+	if !c.ownNetwork() {
 		return netbridge.SandboxConfig{}, false, nil
 	}
 	servers, err := upstream(c.Spec.DNS)
@@ -121,9 +179,9 @@ func (e *Engine) sandboxConfig(c *Container) (netbridge.SandboxConfig, bool, err
 	}
 	cfg := netbridge.SandboxConfig{
 		ContainerID: c.ID, ContainerName: c.Spec.Name, Endpoints: c.Spec.Networks, Ports: c.Spec.Ports,
-		Loopback: mode == "none", Upstream: servers, Sysctls: map[string]string{},
+		Loopback: c.Spec.NetworkMode == "none", Upstream: servers, Sysctls: map[string]string{},
 	}
-	if mode == "none" {
+	if c.Spec.NetworkMode == "none" {
 		cfg.Endpoints, cfg.Ports = nil, nil
 	} else if len(cfg.Endpoints) == 0 {
 		cfg.Loopback = true
@@ -156,6 +214,9 @@ func (e *Engine) Adopt(ctx context.Context, id string, files map[string]*os.File
 		return nil, fmt.Errorf("container %s: its process is gone", c.Spec.Name)
 	}
 	r := &Started{PID: s.PID, PIDFD: os.NewFile(uintptr(pidfd), "pidfd"), StartTicks: s.PIDStart}
+	if r.runtime, err = e.externalRuntime(c); err != nil {
+		r.runtime, err = nil, nil // it was uninstalled: the process can still be signalled
+	}
 	cfg, ok, err := e.sandboxConfig(c)
 	if err == nil && ok {
 		r.Sandbox, err = e.networks.Adopt(ctx, cfg, s.PID, s.Endpoints, s.Ports, files)
@@ -168,7 +229,12 @@ func (e *Engine) Adopt(ctx context.Context, id string, files map[string]*os.File
 }
 
 // Kill sends a signal to the container's first process.
-func (e *Engine) Kill(r *Started, sig unix.Signal) error { return runtime.Signal(r.PIDFD, sig) }
+func (e *Engine) Kill(r *Started, sig unix.Signal) error {
+	if r.runtime != nil && r.runtime.Kill(sig) == nil {
+		return nil
+	}
+	return runtime.Signal(r.PIDFD, sig)
+}
 
 // KillAll ends every process of the container.
 func (e *Engine) KillAll(c *Container) error { return runtime.KillAll(e.cgroupPath(c)) }

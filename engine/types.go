@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"time"
 
 	"compose/netbridge"
@@ -11,10 +12,11 @@ import (
 // ContainerSpec asks for a container. What is left zero comes from the image
 // or is Docker's default.
 type ContainerSpec struct {
-	Name    string            `json:"name"`
-	Project string            `json:"project,omitempty"` // whose supervisor looks after it
-	Image   string            `json:"image"`             // reference as the user wrote it, or an image ID
-	Labels  map[string]string `json:"labels,omitempty"`
+	Name        string            `json:"name"`
+	Project     string            `json:"project,omitempty"` // whose supervisor looks after it
+	Image       string            `json:"image"`             // reference as the user wrote it, or an image ID
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"` // of the OCI runtime specification
 
 	// The process. A nil slice means the image's; an Entrypoint that is not nil
 	// drops the image's command, as Docker does.
@@ -24,9 +26,11 @@ type ContainerSpec struct {
 	User       string   `json:"user,omitempty"`
 	GroupAdd   []string `json:"group_add,omitempty"`
 	WorkingDir string   `json:"working_dir,omitempty"`
+	Umask      *uint32  `json:"umask,omitempty"` // nil: 0022
 	TTY        bool     `json:"tty,omitempty"`
 	OpenStdin  bool     `json:"open_stdin,omitempty"`
 	Init       bool     `json:"init,omitempty"`
+	Runtime    string   `json:"runtime,omitempty"` // an installed OCI runtime; "": the built-in one
 
 	// Its life.
 	Restart     RestartPolicy  `json:"restart"`
@@ -73,6 +77,10 @@ type ContainerSpec struct {
 	Resources         Resources `json:"resources"`
 
 	Log LogConfig `json:"log"`
+
+	// Origin is what the caller has made this of, for the caller to compare
+	// with later.
+	Origin json.RawMessage `json:"origin,omitempty"`
 }
 
 // RestartPolicy says when a container that has ended is started again.
@@ -104,6 +112,7 @@ type Mount struct {
 	Recursive   string `json:"recursive,omitempty"`   // bind: "", "enabled", "disabled", "writable", "readonly"
 	NoCopy      bool   `json:"no_copy,omitempty"`     // volume: do not fill from the image
 	Subpath     string `json:"subpath,omitempty"`     // volume, image
+	ImageID     string `json:"image_id,omitempty"`    // image: what Source was when the container was made
 	TmpfsSize   int64  `json:"tmpfs_size,omitempty"`  // bytes
 	TmpfsMode   uint32 `json:"tmpfs_mode,omitempty"`
 	TmpfsOpts   string `json:"tmpfs_opts,omitempty"` // the rest, comma separated
@@ -127,22 +136,31 @@ type Ulimit struct {
 
 // Resources are the cgroup limits of a container; zero is no limit.
 type Resources struct {
-	NanoCPUs          int64  `json:"nano_cpus,omitempty"`
-	CPUShares         int64  `json:"cpu_shares,omitempty"`
-	CPUQuota          int64  `json:"cpu_quota,omitempty"`  // microseconds
-	CPUPeriod         int64  `json:"cpu_period,omitempty"` // microseconds
-	CPURTPeriod       int64  `json:"cpu_rt_period,omitempty"`
-	CPURTRuntime      int64  `json:"cpu_rt_runtime,omitempty"`
-	CpusetCpus        string `json:"cpuset_cpus,omitempty"`
-	CpusetMems        string `json:"cpuset_mems,omitempty"`
-	Memory            int64  `json:"memory,omitempty"`             // bytes
-	MemoryReservation int64  `json:"memory_reservation,omitempty"` // bytes
-	MemorySwap        int64  `json:"memory_swap,omitempty"`        // bytes of memory and swap, -1: no limit
-	MemorySwappiness  *int64 `json:"memory_swappiness,omitempty"`
-	PidsLimit         int64  `json:"pids_limit,omitempty"`
-	OOMKillDisable    bool   `json:"oom_kill_disable,omitempty"`
-	OOMScoreAdj       int    `json:"oom_score_adj,omitempty"`
-	BlkioWeight       uint16 `json:"blkio_weight,omitempty"`
+	NanoCPUs          int64         `json:"nano_cpus,omitempty"`
+	CPUShares         int64         `json:"cpu_shares,omitempty"`
+	CPUQuota          int64         `json:"cpu_quota,omitempty"`  // microseconds
+	CPUPeriod         int64         `json:"cpu_period,omitempty"` // microseconds
+	CPURTPeriod       int64         `json:"cpu_rt_period,omitempty"`
+	CPURTRuntime      int64         `json:"cpu_rt_runtime,omitempty"`
+	CpusetCpus        string        `json:"cpuset_cpus,omitempty"`
+	CpusetMems        string        `json:"cpuset_mems,omitempty"`
+	Memory            int64         `json:"memory,omitempty"`             // bytes
+	MemoryReservation int64         `json:"memory_reservation,omitempty"` // bytes
+	MemorySwap        int64         `json:"memory_swap,omitempty"`        // bytes of memory and swap, -1: no limit
+	MemorySwappiness  *int64        `json:"memory_swappiness,omitempty"`
+	PidsLimit         int64         `json:"pids_limit,omitempty"`
+	OOMKillDisable    bool          `json:"oom_kill_disable,omitempty"`
+	OOMScoreAdj       int           `json:"oom_score_adj,omitempty"`
+	BlkioWeight       uint16        `json:"blkio_weight,omitempty"`
+	BlkioDevices      []BlkioDevice `json:"blkio_devices,omitempty"`
+}
+
+// BlkioDevice limits one block device: Kind is "weight" (10 to 1000) or
+// "read_bps", "write_bps", "read_iops" or "write_iops", with a rate a second.
+type BlkioDevice struct {
+	Kind string `json:"kind"`
+	Path string `json:"path"`
+	Rate uint64 `json:"rate"`
 }
 
 // LogConfig says where a container's output goes. Driver "" is "json-file".
@@ -152,7 +170,8 @@ type LogConfig struct {
 }
 
 // Container is a created container: what was asked, and what that came to.
-// It is kept in <state>/containers/<id>/config.json and never changes.
+// It is kept in <state>/containers/<id>/config.json, of which only the name
+// and the networks ever change.
 type Container struct {
 	Version int           `json:"version"`
 	ID      string        `json:"id"` // 64 hexadecimal digits

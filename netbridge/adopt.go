@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -22,28 +23,31 @@ const (
 func (s *Sandbox) Files() map[string]*os.File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.files != nil || s.closed {
-		return s.files
+	if s.closed {
+		return nil
 	}
-	s.files = map[string]*os.File{fileNS: s.ns}
-	keep := func(name string, f *os.File, err error) {
-		if err == nil {
+	if s.files == nil {
+		s.files = map[string]*os.File{}
+	}
+	keep := func(name string, file func() (*os.File, error)) {
+		if s.files[name] != nil {
+			return
+		}
+		if f, err := file(); err == nil {
 			s.files[name] = f
 		}
 	}
+	keep(fileNS, func() (*os.File, error) { return s.ns, nil })
 	if s.udp != nil {
-		f, err := s.udp.File()
-		keep(fileResolverUDP, f, err)
+		keep(fileResolverUDP, s.udp.File)
 	}
 	if s.tcp != nil {
-		f, err := s.tcp.File()
-		keep(fileResolverTCP, f, err)
+		keep(fileResolverTCP, s.tcp.File)
 	}
 	for _, l := range s.listeners {
-		f, err := l.file()
-		keep(l.port.key(), f, err)
+		keep(l.port.key(), l.file)
 	}
-	return s.files
+	return maps.Clone(s.files)
 }
 
 // Adopt takes over the sandbox of a running container from a process that
@@ -62,7 +66,11 @@ func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoin
 	case errors.Is(err, fs.ErrNotExist):
 		s.record = sandboxRecord{ContainerID: cfg.ContainerID, ContainerName: cfg.ContainerName, Ports: ports}
 		for _, e := range endpoints {
-			s.record.Endpoints = append(s.record.Endpoints, endpointHolder{Endpoint: e, Veth: m.vethName(cfg.ContainerID, e.NetworkID, 0)})
+			h := endpointHolder{Endpoint: e}
+			if !e.Direct {
+				h.Veth = m.vethName(cfg.ContainerID, e.NetworkID, 0)
+			}
+			s.record.Endpoints = append(s.record.Endpoints, h)
 		}
 		if err := m.writeSandbox(&s.record); err != nil {
 			return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
@@ -82,19 +90,28 @@ func (m *Manager) Adopt(ctx context.Context, cfg SandboxConfig, pid int, endpoin
 		return nil, fmt.Errorf("adopt the ports of %s: %w", cfg.ContainerName, err)
 	}
 	s.files = files
+	if err := s.prune(); err != nil {
+		return nil, fmt.Errorf("adopt the network of %s: %w", cfg.ContainerName, err)
+	}
 	if err := m.announce(&s.record); err != nil {
+		return nil, err
+	}
+	// The last process may have died while they were led elsewhere.
+	if err := m.publish(s.record.Publications); err != nil {
 		return nil, err
 	}
 	s.serve()
 	return s, nil
 }
 
+// adoptResolver takes the resolver's sockets over. A container that has lost its
+// last network has them still.
 func (s *Sandbox) adoptResolver(files map[string]*os.File) error {
-	if len(s.record.Endpoints) == 0 {
-		return nil
-	}
 	udp, tcp := files[fileResolverUDP], files[fileResolverTCP]
 	if udp == nil || tcp == nil {
+		if len(s.record.Endpoints) == 0 {
+			return nil
+		}
 		return (&hostNS{file: s.ns}).run(s.openResolver)
 	}
 	c, err := net.FilePacketConn(udp)

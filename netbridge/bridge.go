@@ -8,30 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"compose/netbridge/rtnl"
 
 	"golang.org/x/sys/unix"
 )
-
-// optionMTU is the driver option that sets the MTU of a network's interfaces.
-const optionMTU = "com.docker.network.driver.mtu"
-
-const defaultMTU = 1500
-
-func (n *Network) mtu() (int, error) {
-	text := n.Options[optionMTU]
-	if text == "" {
-		return defaultMTU, nil
-	}
-	mtu, err := strconv.Atoi(text)
-	if err != nil || mtu < 68 || mtu > 65535 {
-		return 0, fmt.Errorf("option %s: %q is no MTU between 68 and 65535", optionMTU, text)
-	}
-	return mtu, nil
-}
 
 // bridgeIndex returns the index of an interface of the host, or 0.
 func (m *Manager) bridgeIndex(name string) int {
@@ -78,7 +60,7 @@ func (m *Manager) makeBridge(n *Network) error {
 		return err
 	}
 	b := new(rtnl.Batch)
-	b.AddBridge(rtnl.Bridge{Name: n.Bridge, MAC: mac, MTU: mtu})
+	b.AddBridge(rtnl.Bridge{Name: n.Bridge, MAC: mac, MTU: mtu, Group: bridgeGroup})
 	if err := s.Run(b); err != nil {
 		return fmt.Errorf("make the bridge %s: %w", n.Bridge, err)
 	}
@@ -100,8 +82,10 @@ func (m *Manager) makeBridge(n *Network) error {
 			return fmt.Errorf("let the bridge %s carry published loopback ports: %w", n.Bridge, err)
 		}
 		b := new(rtnl.Batch)
-		for _, sub := range n.Subnets {
-			b.AddAddress(index, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+		for i := range n.Subnets {
+			if sub := &n.Subnets[i]; n.hostAddress(sub) {
+				b.AddAddress(index, netip.PrefixFrom(sub.Gateway, sub.Prefix.Bits()))
+			}
 		}
 		b.Up(index)
 		if err := s.Run(b); err != nil {
@@ -148,6 +132,11 @@ func (m *Manager) removeBridge(name string) error {
 	if index == 0 {
 		return nil
 	}
+	if !strings.HasPrefix(name, "cb"+m.tag) {
+		if own, err := m.ownBridge(s, name); err != nil || !own {
+			return err
+		}
+	}
 	ports, err := s.Links(index)
 	if err != nil {
 		return fmt.Errorf("list the ports of the bridge %s: %w", name, err)
@@ -165,6 +154,23 @@ func (m *Manager) removeBridge(name string) error {
 		return fmt.Errorf("delete the bridge %s: %w", name, err)
 	}
 	return nil
+}
+
+// bridgeGroup marks a bridge as made here, which its name does not say where
+// the user has chosen it.
+const bridgeGroup = 0xcbffffff
+
+func (m *Manager) ownBridge(s *rtnl.Socket, name string) (bool, error) {
+	all, err := s.Links(0)
+	if err != nil {
+		return false, fmt.Errorf("list the host's interfaces: %w", err)
+	}
+	for _, l := range all {
+		if l.Name == name {
+			return l.Group == bridgeGroup, nil
+		}
+	}
+	return false, nil
 }
 
 // ownPorts counts the ports in the bridge's group.
@@ -190,9 +196,9 @@ func randomMAC() (net.HardwareAddr, error) {
 	return mac, nil
 }
 
-// addressMAC derives a MAC address from an IPv4 address, so that whoever gets
-// the address again is found by those who remember it.
+// addressMAC derives a MAC address from the end of an IP address, so that
+// whoever gets the address again is found by those who remember it.
 func addressMAC(a netip.Addr) net.HardwareAddr {
-	b := a.As4()
-	return append(net.HardwareAddr{0x02, 0x42}, b[:]...)
+	b := a.As16() // an IPv4 address is at the end
+	return append(net.HardwareAddr{0x02, 0x42}, b[12:]...)
 }

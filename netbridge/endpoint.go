@@ -40,6 +40,16 @@ func versionOf(info fs.FileInfo) fileVersion {
 	return v
 }
 
+func (r *endpointRecord) addresses() []netip.Addr {
+	var all []netip.Addr
+	for _, a := range []netip.Addr{r.IPv4, r.IPv6} {
+		if a.IsValid() {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
 // name is what to call the container in a message.
 func (r *endpointRecord) name() string {
 	if r.ContainerName != "" {

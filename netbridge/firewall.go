@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
 )
 
 // firewall is the one nftables table of a root. Its chains never change while
@@ -16,7 +18,7 @@ import (
 // change is one small transaction.
 type firewall struct {
 	table   string
-	bridges string // what the names of this root's bridges begin with
+	bridges string // what the names of this root's bridges begin with, those apart that the user has named
 	host    *hostNS
 
 	mu   sync.Mutex
@@ -30,6 +32,7 @@ type publication struct {
 	HostPort uint16     `json:"host_port"`
 	Target   netip.Addr `json:"target"`
 	Port     uint16     `json:"port"`
+	Open     bool       `json:"open,omitempty"` // not translated: HostIP and HostPort are the container's own
 }
 
 func (f *firewall) close() {
@@ -62,6 +65,8 @@ func (f *firewall) begin() (*nftables.Conn, error) {
 // flush commits what was queued. After a failed conversation the socket may
 // hold answers that nobody read, so it is replaced.
 func (f *firewall) flush(c *nftables.Conn) error {
+	fault.Point("firewall: before a change")
+	defer fault.Point("firewall: after a change")
 	err := c.Flush()
 	if err != nil {
 		_ = c.CloseLasting()

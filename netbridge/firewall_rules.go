@@ -39,9 +39,12 @@ func addChains(c *nftables.Conn, t *nftables.Table, s *sets) {
 	// dropped also where another program's chain would let it pass.
 	forward := chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, -10)
 	rule(forward, sameBridge(s.local), verdict(expr.VerdictAccept))
+	rule(forward, sameBridge(s.apart), verdict(expr.VerdictDrop))
 	rule(forward, iif(s.internal, false), verdict(expr.VerdictDrop))
 	rule(forward, oif(s.internal, false), verdict(expr.VerdictDrop))
 	rule(forward, established(), verdict(expr.VerdictAccept))
+	rule(forward, oif(s.bridges, false), ipv4(), opened(s.open4, 16, 4), verdict(expr.VerdictAccept))
+	rule(forward, oif(s.bridges, false), ipv6(), opened(s.open6, 24, 16), verdict(expr.VerdictAccept))
 	rule(forward, oif(s.bridges, false), notPublished(), verdict(expr.VerdictDrop))
 
 	publish := c.AddChain(&nftables.Chain{Name: "publish", Table: t})
@@ -149,6 +152,16 @@ func portLookup(s *nftables.Set, offset, size uint32, every bool) exprs {
 		e = append(e, network(offset, size, reg32+2))
 	}
 	return append(e, &expr.Lookup{SourceRegister: reg32, DestRegister: reg, IsDestRegSet: true, SetName: s.Name, SetID: s.ID})
+}
+
+// opened matches packets to a port that is open at the container's own address.
+func opened(s *nftables.Set, offset, size uint32) exprs {
+	return exprs{
+		meta(expr.MetaKeyL4PROTO, reg32),
+		&expr.Payload{DestRegister: reg32 + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		network(offset, size, reg32+2),
+		lookup(s, reg32, false),
+	}
 }
 
 func dnat(family, portRegister uint32) exprs {

@@ -8,21 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// optionMasquerade is the driver option that, set to "false", keeps a
-// network's own addresses on packets that leave the host.
-const optionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
-
 // sets are the sets and maps of the table.
 type sets struct {
 	bridges  *nftables.Set // our bridges
 	internal *nftables.Set // those of internal networks
 	local    *nftables.Set // bridge . the same bridge: traffic inside one network
+	apart    *nftables.Set // likewise, of networks whose containers do not reach each other
 	masq4    *nftables.Set // subnets that leave the host under its address
 	masq6    *nftables.Set
 	hairpin4 *nftables.Set // bridge . sources that its containers could not answer directly
 	hairpin6 *nftables.Set
 	ports4   *nftables.Set // protocol . host port . host address -> address . port
 	ports6   *nftables.Set
+	open4    *nftables.Set // protocol . port . a container's address, where nothing is translated
+	open6    *nftables.Set
 }
 
 func newSets(t *nftables.Table) *sets {
@@ -35,21 +34,30 @@ func newSets(t *nftables.Table) *sets {
 			DataType: concat(addr, nftables.TypeInetService),
 		}
 	}
+	open := func(name string, addr nftables.SetDatatype) *nftables.Set {
+		return &nftables.Set{
+			Table: t, Name: name, Concatenation: true,
+			KeyType: concat(nftables.TypeInetProto, nftables.TypeInetService, addr),
+		}
+	}
 	return &sets{
 		bridges:  &nftables.Set{Table: t, Name: "bridges", KeyType: name},
 		internal: &nftables.Set{Table: t, Name: "internal", KeyType: name},
 		local:    &nftables.Set{Table: t, Name: "local", KeyType: concat(name, name), Concatenation: true},
+		apart:    &nftables.Set{Table: t, Name: "apart", KeyType: concat(name, name), Concatenation: true},
 		masq4:    &nftables.Set{Table: t, Name: "masquerade4", KeyType: v4, Interval: true},
 		masq6:    &nftables.Set{Table: t, Name: "masquerade6", KeyType: v6, Interval: true},
 		hairpin4: &nftables.Set{Table: t, Name: "hairpin4", KeyType: concat(name, v4), Concatenation: true, Interval: true},
 		hairpin6: &nftables.Set{Table: t, Name: "hairpin6", KeyType: concat(name, v6), Concatenation: true, Interval: true},
 		ports4:   ports("ports4", v4),
 		ports6:   ports("ports6", v6),
+		open4:    open("open4", v4),
+		open6:    open("open6", v6),
 	}
 }
 
 func (s *sets) all() []*nftables.Set {
-	return []*nftables.Set{s.bridges, s.internal, s.local, s.masq4, s.masq6, s.hairpin4, s.hairpin6, s.ports4, s.ports6}
+	return []*nftables.Set{s.bridges, s.internal, s.local, s.apart, s.masq4, s.masq6, s.hairpin4, s.hairpin6, s.ports4, s.ports6, s.open4, s.open6}
 }
 
 // network adds or deletes (by) everything that the sets hold of a network.
@@ -61,8 +69,12 @@ func (s *sets) network(by elementsFunc, n *Network) error {
 	}
 	changes := []change{
 		{s.bridges, []nftables.SetElement{{Key: bridge}}},
-		{s.local, []nftables.SetElement{{Key: append(ifname(n.Bridge), bridge...)}}},
 	}
+	within := s.local
+	if !n.on(optionICC, true) {
+		within = s.apart
+	}
+	changes = append(changes, change{within, []nftables.SetElement{{Key: append(ifname(n.Bridge), bridge...)}}})
 	if n.Internal {
 		changes = append(changes, change{s.internal, []nftables.SetElement{{Key: bridge}}})
 	} else {
@@ -77,7 +89,7 @@ func (s *sets) network(by elementsFunc, n *Network) error {
 				Key:    append(ifname(n.Bridge), first.AsSlice()...),
 				KeyEnd: append(ifname(n.Bridge), last.AsSlice()...),
 			}}})
-			if sub.Prefix != loopback.Prefix && n.Options[optionMasquerade] != "false" {
+			if sub.Prefix != loopback.Prefix && n.on(optionMasquerade, true) && n.gatewayMode(sub.Prefix.Addr()) != gatewayRouted {
 				changes = append(changes, change{masq, []nftables.SetElement{
 					{Key: first.AsSlice()}, {Key: last.Next().AsSlice(), IntervalEnd: true},
 				}})
@@ -94,8 +106,17 @@ func (s *sets) network(by elementsFunc, n *Network) error {
 
 // ports adds or deletes (by) published ports.
 func (s *sets) ports(by elementsFunc, ports []publication) error {
-	var four, six []nftables.SetElement
+	var four, six, open4, open6 []nftables.SetElement
 	for _, p := range ports {
+		if p.Open {
+			e := nftables.SetElement{Key: append(portKey(p.Protocol, p.Port), p.Target.AsSlice()...)}
+			if p.Target.Is4() {
+				open4 = append(open4, e)
+			} else {
+				open6 = append(open6, e)
+			}
+			continue
+		}
 		e := nftables.SetElement{
 			Key: append(portKey(p.Protocol, p.HostPort), p.HostIP.AsSlice()...),
 			Val: append(p.Target.AsSlice(), padded(binary.BigEndian.AppendUint16(nil, p.Port))...),
@@ -106,13 +127,16 @@ func (s *sets) ports(by elementsFunc, ports []publication) error {
 			six = append(six, e)
 		}
 	}
-	if len(four) > 0 {
-		if err := by(s.ports4, four); err != nil {
+	for _, c := range []struct {
+		set      *nftables.Set
+		elements []nftables.SetElement
+	}{{s.ports4, four}, {s.ports6, six}, {s.open4, open4}, {s.open6, open6}} {
+		if len(c.elements) == 0 {
+			continue
+		}
+		if err := by(c.set, c.elements); err != nil {
 			return err
 		}
-	}
-	if len(six) > 0 {
-		return by(s.ports6, six)
 	}
 	return nil
 }

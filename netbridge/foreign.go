@@ -1,11 +1,11 @@
 package netbridge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -21,8 +21,32 @@ import (
 // goes to our bridges (our own chain, which runs before, has already dropped
 // what must not pass). They go with the root's last network.
 
-// passForeign puts the rules where they are needed and not yet present.
-func (f *firewall) passForeign() error {
+// A passage is a pair of such rules: one for the bridges that we name, one for
+// each bridge that the user has named.
+type passage struct {
+	tag  string // the rules' comment
+	name string // of the bridge, or what the names begin with
+	all  bool
+}
+
+func (f *firewall) passage(n *Network) passage {
+	if strings.HasPrefix(n.Bridge, f.bridges) {
+		return passage{f.table, f.bridges, true}
+	}
+	return passage{f.table + " " + n.Bridge, n.Bridge, false}
+}
+
+// pattern matches the passage's interfaces in nftables.
+func (p passage) pattern() []byte {
+	if p.all {
+		return []byte(p.name)
+	}
+	return ifname(p.name)
+}
+
+// passForeign puts the rules where a network needs them and they are not.
+func (f *firewall) passForeign(n *Network) error {
+	p := f.passage(n)
 	c, err := f.begin()
 	if err != nil {
 		return err
@@ -40,15 +64,15 @@ func (f *firewall) passForeign() error {
 		if err != nil {
 			continue // gone meanwhile
 		}
-		if f.ownRules(rules) != nil {
+		if ownRules(rules, func(tag string) bool { return tag == p.tag }) != nil {
 			continue
 		}
 		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
 			c.InsertRule(&nftables.Rule{
 				Table: ch.Table, Chain: ch,
-				UserData: userdata.AppendString(nil, userdata.TypeComment, f.table),
+				UserData: userdata.AppendString(nil, userdata.TypeComment, p.tag),
 				Exprs: exprs{
-					meta(key, reg), &expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte(f.bridges)},
+					meta(key, reg), &expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: p.pattern()},
 					&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictAccept},
 				},
 			})
@@ -57,7 +81,7 @@ func (f *firewall) passForeign() error {
 			return fmt.Errorf("let our networks through chain %s of nftables table %s: %w", ch.Name, ch.Table.Name, err)
 		}
 	}
-	return f.passLegacy()
+	return f.passLegacy(p)
 }
 
 // dropsForwarded tells a chain of another program that may drop our packets.
@@ -81,18 +105,26 @@ func (f *firewall) dropsForwarded(ch *nftables.Chain) bool {
 	return (ch.Policy != nil && *ch.Policy == nftables.ChainPolicyDrop) || (ch.Table.Name == "firewalld" && ch.Name == "filter_FORWARD")
 }
 
-func (f *firewall) ownRules(rules []*nftables.Rule) (own []*nftables.Rule) {
-	tag := userdata.AppendString(nil, userdata.TypeComment, f.table)
+func ownRules(rules []*nftables.Rule, ours func(tag string) bool) (own []*nftables.Rule) {
 	for _, r := range rules {
-		if bytes.Equal(r.UserData, tag) {
+		if tag, ok := userdata.GetString(r.UserData, userdata.TypeComment); ok && ours(tag) {
 			own = append(own, r)
 		}
 	}
 	return own
 }
 
-// withdrawForeign removes the rules from wherever they are.
-func (f *firewall) withdrawForeign() error {
+// withdrawForeign removes the rules from wherever they are: those that only
+// this network needs, or, for nil, all.
+func (f *firewall) withdrawForeign(n *Network) error {
+	ours := func(tag string) bool { return tag == f.table || strings.HasPrefix(tag, f.table+" ") }
+	only := passage{}
+	if n != nil {
+		if only = f.passage(n); only.all {
+			return nil
+		}
+		ours = func(tag string) bool { return tag == only.tag }
+	}
 	c, err := f.begin()
 	if err != nil {
 		return err
@@ -110,7 +142,7 @@ func (f *firewall) withdrawForeign() error {
 		if err != nil {
 			continue
 		}
-		own := f.ownRules(rules)
+		own := ownRules(rules, ours)
 		for _, r := range own {
 			if err := c.DelRule(r); err != nil {
 				return err
@@ -126,22 +158,22 @@ func (f *firewall) withdrawForeign() error {
 			break
 		}
 	}
-	return f.withdrawLegacy()
+	return f.withdrawLegacy(ours)
 }
 
 // The same for the iptables of old, which nftables does not see. Its own
 // program is the only sane way to change its tables; it is run only where the
 // kernel says that somebody has filter rules there.
 
-func (f *firewall) passLegacy() error {
+func (f *firewall) passLegacy(p passage) error {
 	return f.legacy(func(run func(args ...string) (string, error)) error {
 		for _, chain := range []string{"DOCKER-USER", "FORWARD"} {
 			rules, err := run("-S", chain)
-			if err != nil || strings.Contains(rules, f.table) || (chain == "FORWARD" && !strings.Contains(rules, "-P FORWARD DROP")) {
+			if err != nil || strings.Contains(strings.ReplaceAll(rules, `"`, ""), "--comment "+p.comment()+" ") || (chain == "FORWARD" && !strings.Contains(rules, "-P FORWARD DROP")) {
 				continue
 			}
 			for _, direction := range []string{"-i", "-o"} {
-				out, err := run(append([]string{"-I", chain}, f.legacyRule(direction)...)...)
+				out, err := run(append([]string{"-I", chain}, p.legacyRule(direction)...)...)
 				if err != nil {
 					return fmt.Errorf("let our networks through iptables' chain %s: %w: %s", chain, err, strings.TrimSpace(out))
 				}
@@ -151,14 +183,18 @@ func (f *firewall) passLegacy() error {
 	})
 }
 
-func (f *firewall) withdrawLegacy() error {
+// withdrawLegacy deletes the rules as iptables-save writes them.
+func (f *firewall) withdrawLegacy(ours func(tag string) bool) error {
 	return f.legacy(func(run func(args ...string) (string, error)) error {
 		for _, chain := range []string{"DOCKER-USER", "FORWARD"} {
-			for _, direction := range []string{"-i", "-o"} {
-				for range 8 { // until there is none left
-					if _, err := run(append([]string{"-D", chain}, f.legacyRule(direction)...)...); err != nil {
-						break
-					}
+			rules, _ := run("-S", chain)
+			for line := range strings.Lines(rules) {
+				p, ok := f.parseLegacy(strings.TrimSpace(line))
+				if !ok || !ours(p.tag) {
+					continue
+				}
+				for _, direction := range []string{"-i", "-o"} {
+					_, _ = run(append([]string{"-D", chain}, p.legacyRule(direction)...)...)
 				}
 			}
 		}
@@ -166,8 +202,32 @@ func (f *firewall) withdrawLegacy() error {
 	})
 }
 
-func (f *firewall) legacyRule(direction string) []string {
-	return []string{direction, f.bridges + "+", "-m", "comment", "--comment", f.table, "-j", "ACCEPT"}
+// comment is the passage's tag as iptables takes it, with no space in it.
+func (p passage) comment() string { return strings.ReplaceAll(p.tag, " ", "/") }
+
+func (p passage) legacyRule(direction string) []string {
+	name := p.name
+	if p.all {
+		name += "+"
+	}
+	return []string{direction, name, "-m", "comment", "--comment", p.comment(), "-j", "ACCEPT"}
+}
+
+// parseLegacy finds the passage that a rule of iptables' belongs to.
+func (f *firewall) parseLegacy(rule string) (passage, bool) {
+	fields := strings.Fields(rule)
+	at := slices.Index(fields, "--comment")
+	if at < 0 || at+1 >= len(fields) {
+		return passage{}, false
+	}
+	switch table, bridge, named := strings.Cut(strings.Trim(fields[at+1], `"`), "/"); {
+	case table != f.table:
+		return passage{}, false
+	case named:
+		return passage{f.table + " " + bridge, bridge, false}, true
+	default:
+		return passage{f.table, f.bridges, true}, true
+	}
 }
 
 // legacy calls fn for each family whose old filter table is in use.

@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
 )
 
 // leases is the table of the addresses of one network that are taken:
@@ -28,10 +30,12 @@ const (
 	leaseSize = leaseAddr + leaseID
 )
 
-// withLeases calls fn with the table of a network, locked.
-func (m *Manager) withLeases(networkID string, fn func(t *leases) error) error {
+// withLeases calls fn with the table of a network, locked. flag is os.O_CREATE
+// where there may be none yet, which only somebody may say who holds the
+// network: in one that is being removed a new table would be in the way.
+func (m *Manager) withLeases(networkID string, flag int, fn func(t *leases) error) error {
 	path := m.runNetwork(networkID) + "/leases"
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the table of addresses: %w", err)
 	}
@@ -86,6 +90,7 @@ func (t *leases) take(addr netip.Addr, id string) error {
 		copy(t.data[at:], entry[:])
 	}
 	_, err := t.file.WriteAt(entry[:], int64(at))
+	fault.Point("netbridge: after a lease")
 	return err
 }
 
@@ -103,18 +108,19 @@ func (t *leases) drop(id string) (err error) {
 
 // yield gives back every address that a container has on a network.
 func (m *Manager) yield(networkID, containerID string) error {
-	if _, err := os.Stat(m.runNetwork(networkID)); errors.Is(err, fs.ErrNotExist) {
+	err := m.withLeases(networkID, 0, func(t *leases) error { return t.drop(containerID) })
+	if errors.Is(err, fs.ErrNotExist) { // the network is gone, and its table with it, or never had one
 		return nil
 	}
-	return m.withLeases(networkID, func(t *leases) error { return t.drop(containerID) })
+	return err
 }
 
 // claim takes an address of a subnet: the one asked for, or the lowest free.
 func (m *Manager) claim(t *leases, n *Network, s *Subnet, containerID string, fixed netip.Addr) (netip.Addr, error) {
 	taken := t.taken()
 	if fixed.IsValid() {
-		if fixed == s.Gateway || fixed == s.Prefix.Addr() {
-			return fixed, fmt.Errorf("address %s is not one that containers on network %s (%s, gateway %s) can have", fixed, n.Name, s.Prefix, s.Gateway)
+		if err := s.usable(n, fixed); err != nil {
+			return fixed, err
 		}
 		switch holder, ok := taken[fixed]; {
 		case !ok:
@@ -135,6 +141,14 @@ func (m *Manager) claim(t *leases, n *Network, s *Subnet, containerID string, fi
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("network %s has no free address left in %s", n.Name, s.Prefix)
+}
+
+// usable says why a container cannot have an address of the subnet, or nil.
+func (s *Subnet) usable(n *Network, a netip.Addr) error {
+	if a == s.Gateway || a == s.Prefix.Addr() {
+		return fmt.Errorf("address %s is not one that containers on network %s (%s, gateway %s) can have", a, n.Name, s.Prefix, s.Gateway)
+	}
+	return nil
 }
 
 func (s *Subnet) reserved(a netip.Addr) bool {

@@ -116,9 +116,8 @@ func (z *zone) index(records map[string]*endpointRecord) {
 				z.names[name] = append(z.names[name], r)
 			}
 		}
-		z.byAddr[r.IPv4] = r
-		if r.IPv6.IsValid() {
-			z.byAddr[r.IPv6] = r
+		for _, a := range r.addresses() {
+			z.byAddr[a] = r
 		}
 	}
 }
@@ -128,10 +127,7 @@ func (z *zone) lookup(name string) []netip.Addr {
 	defer z.mu.RUnlock()
 	var addrs []netip.Addr
 	for _, r := range z.names[name] {
-		addrs = append(addrs, r.IPv4)
-		if r.IPv6.IsValid() {
-			addrs = append(addrs, r.IPv6)
-		}
+		addrs = append(addrs, r.addresses()...)
 	}
 	return addrs
 }
@@ -149,9 +145,80 @@ func (z *zone) reverse(a netip.Addr) (string, bool) {
 // view is the names one container sees: those of the networks it is on, in the
 // order of its endpoints.
 type view struct {
+	extra map[string][]netip.Addr
+
+	mu      sync.RWMutex
 	zones   []*zone
+	links   []map[string][]string // by zone: names that are this container's own for others
 	subnets []netip.Prefix
-	extra   map[string][]netip.Addr
+	outside bool // the container has a way to the world's name servers
+}
+
+// set takes over the endpoints that the sandbox has now.
+func (v *view) set(s *Sandbox) {
+	var zones []*zone
+	var links []map[string][]string
+	var subnets []netip.Prefix
+	outside := false
+	for _, e := range s.record.Endpoints {
+		links = append(links, linkNames(e.Links))
+		zones = append(zones, s.m.zone(&Network{ID: e.NetworkID, Name: e.Network}))
+		if e.IPv4.IsValid() {
+			subnets = append(subnets, netip.PrefixFrom(e.IPv4, e.IPv4Bits).Masked())
+		}
+		if e.IPv6.IsValid() {
+			subnets = append(subnets, netip.PrefixFrom(e.IPv6, e.IPv6Bits).Masked())
+		}
+		outside = outside || e.Out()
+	}
+	v.mu.Lock()
+	v.zones, v.links, v.subnets, v.outside = zones, links, subnets, outside
+	v.mu.Unlock()
+}
+
+// linkNames are the names that each alias of "name:alias" stands for.
+func linkNames(links []string) map[string][]string {
+	var all map[string][]string
+	for _, link := range links {
+		name, alias, ok := strings.Cut(strings.ToLower(link), ":")
+		if !ok {
+			alias = name
+		}
+		if all == nil {
+			all = map[string][]string{}
+		}
+		all[alias] = append(all[alias], name)
+	}
+	return all
+}
+
+func (v *view) out() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.outside
+}
+
+func (v *view) networks() ([]*zone, []netip.Prefix) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.zones, v.subnets
+}
+
+// linked are the addresses of what the container calls by that name.
+func (v *view) linked(name string) (addrs []netip.Addr) {
+	v.mu.RLock()
+	zones, links := v.zones, v.links
+	v.mu.RUnlock()
+	for i, z := range zones {
+		for _, target := range links[i][name] {
+			for _, a := range z.lookup(target) {
+				if !slices.Contains(addrs, a) {
+					addrs = append(addrs, a)
+				}
+			}
+		}
+	}
+	return addrs
 }
 
 // Lookup implements dns.Names.
@@ -162,12 +229,16 @@ func (v *view) Lookup(name string) ([]netip.Addr, bool) {
 	if name == "localhost" {
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, true
 	}
-	for _, z := range v.zones {
+	if addrs := v.linked(name); addrs != nil {
+		return addrs, true
+	}
+	zones, _ := v.networks()
+	for _, z := range zones {
 		if addrs := z.lookup(name); addrs != nil {
 			return addrs, true
 		}
 	}
-	for _, z := range v.zones {
+	for _, z := range zones {
 		if rest, ok := strings.CutSuffix(name, "."+strings.ToLower(z.network)); ok {
 			if addrs := z.lookup(rest); addrs != nil {
 				return addrs, true
@@ -179,12 +250,13 @@ func (v *view) Lookup(name string) ([]netip.Addr, bool) {
 
 // Reverse implements dns.Names.
 func (v *view) Reverse(a netip.Addr) ([]string, bool) {
-	for _, z := range v.zones {
+	zones, subnets := v.networks()
+	for _, z := range zones {
 		if name, ok := z.reverse(a); ok {
 			return []string{name}, true
 		}
 	}
-	for _, p := range v.subnets {
+	for _, p := range subnets {
 		if p.Contains(a) {
 			return nil, true
 		}

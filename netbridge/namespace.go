@@ -10,9 +10,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 
+	"compose/internal/filelock"
+	"compose/internal/trace"
 	"compose/netbridge/rtnl"
 
 	"golang.org/x/sys/unix"
@@ -20,43 +22,54 @@ import (
 
 // endpointPlan is an endpoint about to be made.
 type endpointPlan struct {
-	network  *Network
-	bridge   int // index
-	mtu      int
-	mac      net.HardwareAddr
-	veth     string
-	endpoint Endpoint
-	gateway6 netip.Addr
-	priority int
+	network   *Network
+	bridge    int // index
+	mtu       int
+	mac       net.HardwareAddr
+	veth      string // "": a macvlan, which has no end on the host
+	endpoint  Endpoint
+	sysctls   map[string]string // by path below /proc/sys
+	linklocal []netip.Addr
+	priority  int
+	hold      *filelock.Lock // keeps the network from being removed
 }
 
 // planEndpoint chooses everything about one endpoint. Where it fails after
 // addresses were claimed, the plan returned holds them.
-func (m *Manager) planEndpoint(ctx context.Context, containerID string, i int, want EndpointConfig) (*endpointPlan, error) {
-	n, err := m.Network(want.Network)
+func (m *Manager) planEndpoint(ctx context.Context, containerID string, interfaces names, want EndpointConfig) (*endpointPlan, error) {
+	if err := want.check(); err != nil {
+		return nil, fmt.Errorf("network %s: %w", want.Network, err)
+	}
+	n, hold, err := m.holdNetwork(ctx, want.Network)
 	if err != nil {
 		return nil, err
 	}
-	if !m.bridgeUp(n.Bridge) {
-		if err := m.EnsureUp(ctx, n.Name); err != nil {
-			return nil, err
-		}
-		if n, err = m.Network(want.Network); err != nil {
-			return nil, err
-		}
+	p := &endpointPlan{network: n, priority: want.Priority, linklocal: want.LinkLocal, hold: hold}
+	p.endpoint = Endpoint{
+		Network: n.Name, NetworkID: n.ID, Interface: interfaces.take(n, &want),
+		Aliases: want.Aliases, Links: want.Links, Direct: n.Driver == "macvlan",
 	}
-	p := &endpointPlan{network: n, priority: want.Priority, veth: m.vethName(containerID, n.ID, 0)}
-	p.endpoint = Endpoint{Network: n.Name, NetworkID: n.ID, Interface: "eth" + strconv.Itoa(i), Aliases: want.Aliases}
+	if !p.endpoint.Direct {
+		p.veth = m.vethName(containerID, n.ID, 0)
+	}
+	if p.sysctls, err = want.sysctls(p.endpoint.Interface); err != nil {
+		return p, err
+	}
 	if p.bridge = m.bridgeIndex(n.Bridge); p.bridge == 0 {
-		return nil, fmt.Errorf("bridge %s of network %s is gone", n.Bridge, n.Name)
+		return p, fmt.Errorf("bridge %s of network %s is gone", n.Bridge, n.Name)
 	}
 	if p.mtu, err = n.mtu(); err != nil {
-		return nil, err
+		return p, err
+	}
+	if p.endpoint.Direct && n.Options[optionMTU] == "" {
+		p.mtu = 0 // the parent's
 	}
 	if err := m.claimAddresses(p, containerID, want); err != nil {
 		return p, err
 	}
-	p.mac = addressMAC(p.endpoint.IPv4)
+	if p.mac = addressMAC(p.endpoint.IPv4); !p.endpoint.IPv4.IsValid() {
+		p.mac = addressMAC(p.endpoint.IPv6)
+	}
 	if want.MAC != "" {
 		if p.mac, err = net.ParseMAC(want.MAC); err != nil || len(p.mac) != 6 || p.mac[0]&1 != 0 {
 			return p, fmt.Errorf("mac_address %q is not the address of one Ethernet interface, e.g. 02:42:ac:11:00:02", want.MAC)
@@ -69,7 +82,7 @@ func (m *Manager) planEndpoint(ctx context.Context, containerID string, i int, w
 // claimAddresses claims an address of each family the network has.
 func (m *Manager) claimAddresses(p *endpointPlan, containerID string, want EndpointConfig) error {
 	n, e := p.network, &p.endpoint
-	err := m.withLeases(n.ID, func(t *leases) error {
+	err := m.withLeases(n.ID, os.O_CREATE, func(t *leases) error {
 		for i := range n.Subnets {
 			sub := &n.Subnets[i]
 			four := sub.Prefix.Addr().Is4()
@@ -87,7 +100,10 @@ func (m *Manager) claimAddresses(p *endpointPlan, containerID string, want Endpo
 			if four {
 				e.IPv4, e.IPv4Bits, e.Gateway = a, sub.Prefix.Bits(), sub.Gateway
 			} else {
-				e.IPv6, e.IPv6Bits, p.gateway6 = a, sub.Prefix.Bits(), sub.Gateway
+				e.IPv6, e.IPv6Bits, e.Gateway6 = a, sub.Prefix.Bits(), sub.Gateway
+			}
+			if !e.Host.IsValid() && n.hostAddress(sub) {
+				e.Host = sub.Gateway
 			}
 		}
 		return nil
@@ -96,9 +112,9 @@ func (m *Manager) claimAddresses(p *endpointPlan, containerID string, want Endpo
 		return err
 	}
 	if n.Internal {
-		e.Gateway, p.gateway6 = netip.Addr{}, netip.Addr{}
+		e.Gateway, e.Gateway6 = netip.Addr{}, netip.Addr{}
 	}
-	if !e.IPv4.IsValid() {
+	if !e.IPv4.IsValid() && (!n.NoIPv4 || want.IPv4.IsValid()) {
 		return fmt.Errorf("network %s has no subnet that contains the address %s", n.Name, want.IPv4)
 	}
 	if want.IPv6.IsValid() && !e.IPv6.IsValid() {
@@ -114,31 +130,23 @@ func (m *Manager) vethName(containerID, networkID string, attempt int) string {
 	return "cv" + m.tag + hex.EncodeToString(sum[:])[:7]
 }
 
-// exit is the endpoint that the default route leaves by: the one with the
-// highest priority, the first of equals, none that is internal.
-func exit(plans []*endpointPlan) *endpointPlan {
-	var best *endpointPlan
-	for _, p := range plans {
-		if !p.network.Internal && (best == nil || p.priority > best.priority) {
-			best = p
-		}
-	}
-	return best
-}
-
 // makeNamespace makes the namespace and fills it.
 func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 	host, err := s.m.netlink()
 	if err != nil {
 		return err
 	}
+	waiting := trace.Begin("wait for a turn", s.cfg.ContainerName)
 	s.m.making <- struct{}{}
+	waiting.End()
 	defer func() { <-s.m.making }()
 	return onThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		unsharing := trace.Begin("make the network namespace", s.cfg.ContainerName)
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		unsharing.End()
+		if err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
 		}
-		var err error
 		if s.ns, err = currentNS(); err != nil {
 			return err
 		}
@@ -151,10 +159,14 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 			return err
 		}
 		defer inside.Close()
-		if err := s.addInterfaces(inside, host, plans); err != nil {
+		adding := trace.Begin("add interfaces", s.cfg.ContainerName)
+		err = s.addInterfaces(inside, host, plans)
+		adding.End()
+		if err != nil {
 			return err
 		}
 		if len(plans) > 0 {
+			defer trace.Begin("open the resolver", s.cfg.ContainerName).End()
 			if err := s.openResolver(); err != nil {
 				return err
 			}
@@ -168,7 +180,7 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 
 func wantsIPv6(plans []*endpointPlan) bool {
 	for _, p := range plans {
-		if p.endpoint.IPv6.IsValid() {
+		if p.endpoint.IPv6.IsValid() || slices.ContainsFunc(p.linklocal, netip.Addr.Is6) {
 			return true
 		}
 	}
@@ -178,6 +190,9 @@ func wantsIPv6(plans []*endpointPlan) bool {
 // addInterfaces makes everything inside in one batch and makes the host's ends
 // ports of their bridges in another.
 func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan) error {
+	if err := s.addMacvlans(inside, host, plans); err != nil {
+		return err
+	}
 	for attempt := 0; ; attempt++ {
 		results, err := inside.Do(s.insideBatch(plans))
 		if err != nil {
@@ -191,6 +206,9 @@ func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan
 		undo := new(rtnl.Batch)
 		taken := false
 		for i, p := range plans {
+			if p.veth == "" {
+				continue // it has its name and its address already
+			}
 			if results[1+i] == nil {
 				undo.DeleteLink(p.endpoint.Interface)
 			}
@@ -200,6 +218,9 @@ func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan
 			return fmt.Errorf("make its interfaces, addresses and routes: %w", err)
 		}
 		for i, p := range plans {
+			if p.veth == "" {
+				continue
+			}
 			p.veth = s.m.vethName(s.cfg.ContainerID, p.network.ID, attempt+1)
 			s.record.Endpoints[i].Veth = p.veth
 		}
@@ -209,15 +230,78 @@ func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan
 	}
 	ports, ends := new(rtnl.Batch), new(rtnl.Batch)
 	for _, p := range plans {
-		ports.UpPort(p.veth, p.bridge)
-		ports.Hairpin(p.veth)
-		ports.Settle(p.veth)
+		p.connect(ports)
 		ends.Settle(p.endpoint.Interface)
 	}
 	if err := host.Run(ports); err != nil {
+		return connectError(err, plans)
+	}
+	if err := inside.Run(ends); err != nil {
+		return err
+	}
+	for _, p := range plans {
+		if err := p.applySysctls(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectError says what to do where a bridge takes no further port.
+func connectError(err error, plans []*endpointPlan) error {
+	if !errors.Is(err, unix.EXFULL) {
 		return fmt.Errorf("connect it to its bridges: %w", err)
 	}
-	return inside.Run(ends)
+	var names []string
+	for _, p := range plans {
+		if p.veth != "" {
+			names = append(names, p.network.Name)
+		}
+	}
+	return fmt.Errorf("no further container fits on network %s: the kernel takes 1023 on one; put some services on another network", strings.Join(names, " or "))
+}
+
+// connect makes the host's end a port of its bridge.
+func (p *endpointPlan) connect(b *rtnl.Batch) {
+	if p.veth == "" {
+		return
+	}
+	b.UpPort(p.veth, p.bridge)
+	b.Hairpin(p.veth)
+	if !p.network.on(optionICC, true) {
+		b.Isolate(p.veth)
+	}
+	b.Settle(p.veth)
+	b.Settle(p.network.Bridge) // its first port gives it a carrier
+}
+
+// addresses gives the interface with that index its addresses.
+func (p *endpointPlan) addresses(b *rtnl.Batch, index int) {
+	e := &p.endpoint
+	if e.IPv4.IsValid() {
+		b.AddAddress(index, netip.PrefixFrom(e.IPv4, e.IPv4Bits))
+	}
+	if e.IPv6.IsValid() {
+		b.AddAddress(index, netip.PrefixFrom(e.IPv6, e.IPv6Bits))
+	}
+	for _, a := range p.linklocal {
+		bits := 16
+		if a.Is6() {
+			bits = 64
+		}
+		b.AddAddress(index, netip.PrefixFrom(a, bits))
+	}
+}
+
+// applySysctls writes the interface's own kernel parameters. The thread is in
+// the container's namespace.
+func (p *endpointPlan) applySysctls() error {
+	for path, value := range p.sysctls {
+		if err := writeSysctl("/proc/sys/"+path, value); err != nil {
+			return fmt.Errorf("set the parameter %s of its interface to %q: %w", strings.ReplaceAll(path, "/", "."), value, err)
+		}
+	}
+	return nil
 }
 
 // insideBatch takes loopback up, then makes the pairs, then addresses and the
@@ -226,23 +310,23 @@ func (s *Sandbox) insideBatch(plans []*endpointPlan) *rtnl.Batch {
 	b := new(rtnl.Batch)
 	b.Up(1)
 	for i, p := range plans {
+		if p.veth == "" {
+			b.Up(i + 2)
+			continue
+		}
 		b.AddVeth(rtnl.Veth{
 			Name: p.endpoint.Interface, Index: i + 2, MAC: p.mac, MTU: p.mtu,
 			PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
 		})
 	}
-	out := exit(plans)
+	out4, out6 := s.record.exit(gateway4), s.record.exit(gateway6)
 	for i, p := range plans {
-		b.AddAddress(i+2, netip.PrefixFrom(p.endpoint.IPv4, p.endpoint.IPv4Bits))
-		if p.endpoint.IPv6.IsValid() {
-			b.AddAddress(i+2, netip.PrefixFrom(p.endpoint.IPv6, p.endpoint.IPv6Bits))
+		p.addresses(b, i+2)
+		if out4 != nil && out4.NetworkID == p.network.ID {
+			b.AddDefaultRoute(i+2, out4.Gateway)
 		}
-		if p != out {
-			continue
-		}
-		b.AddDefaultRoute(i+2, p.endpoint.Gateway)
-		if p.gateway6.IsValid() {
-			b.AddDefaultRoute(i+2, p.gateway6)
+		if out6 != nil && out6.NetworkID == p.network.ID {
+			b.AddDefaultRoute(i+2, out6.Gateway6)
 		}
 	}
 	return b

@@ -12,7 +12,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"compose/internal/fault"
+	"compose/internal/filelock"
 	"compose/internal/statefile"
+	"compose/internal/trace"
 )
 
 // CreateNetwork makes a network: a record, a bridge, the firewall's part. The
@@ -22,6 +25,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", cfg.Name, err)
 	}
+	defer trace.Begin("create the network", n.Name).End()
 	lock, err := lockHost()
 	if err != nil {
 		return nil, fmt.Errorf("take the host's network lock: %w", err)
@@ -30,12 +34,15 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	statefile.Sweep(m.roots.Networks())
 	if _, err := m.Network(n.Name); err == nil {
 		return nil, fmt.Errorf("network %s: %w", n.Name, ErrExists)
 	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	n.Bridge = "cb" + m.tag + n.ID[:4]
+	if err := m.nameBridge(n); err != nil {
+		return nil, fmt.Errorf("network %s: %w", n.Name, err)
+	}
 	if err := m.addSubnets(n); err != nil {
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
@@ -56,24 +63,40 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 }
 
 func newNetwork(cfg NetworkConfig) (*Network, error) {
-	if !networkName.MatchString(cfg.Name) {
+	if !networkName().MatchString(cfg.Name) {
 		return nil, fmt.Errorf("bad name %q: letters, digits, \"_\", \".\" and \"-\" only, a letter or digit first, at most 128", cfg.Name)
 	}
-	if cfg.Driver != "" && cfg.Driver != "bridge" {
-		return nil, fmt.Errorf("unknown driver %q: this engine makes networks with driver \"bridge\" (\"host\" and \"none\" are network modes of a container)", cfg.Driver)
+	if cfg.Driver == "" {
+		cfg.Driver = "bridge"
+	}
+	if cfg.Driver != "bridge" && cfg.Driver != "macvlan" {
+		return nil, fmt.Errorf("unknown driver %q: this engine makes networks with the drivers bridge and macvlan (\"host\" and \"none\" are network modes of a container)", cfg.Driver)
 	}
 	var id [32]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err
 	}
 	n := &Network{
-		Version: recordVersion, ID: hex.EncodeToString(id[:]), Name: cfg.Name, Driver: "bridge",
-		Internal: cfg.Internal, Attachable: cfg.Attachable, EnableIPv6: cfg.EnableIPv6,
+		Version: recordVersion, ID: hex.EncodeToString(id[:]), Name: cfg.Name, Driver: cfg.Driver,
+		Internal: cfg.Internal, Attachable: cfg.Attachable, EnableIPv6: cfg.EnableIPv6, NoIPv4: cfg.NoIPv4,
 		Options: cfg.Options, Labels: cfg.Labels, Created: time.Now().UTC(),
 	}
+	if n.Driver == "macvlan" && n.Options[optionParent] == "" {
+		n.Internal = true
+	}
+	if err := n.checkOptions(); err != nil {
+		return nil, err
+	}
 	for _, s := range cfg.Subnets {
+		outside := s.Gateway // a macvlan's is another machine, or nobody
 		if err := s.complete(); err != nil {
 			return nil, err
+		}
+		if n.Driver == "macvlan" {
+			s.Gateway = outside
+		}
+		if s.Prefix.Addr().Is4() && n.NoIPv4 {
+			return nil, fmt.Errorf("it has the IPv4 subnet %s but enable_ipv4: false; leave out one of the two", s.Prefix)
 		}
 		if s.Prefix.Addr().Is6() {
 			n.EnableIPv6 = true
@@ -84,6 +107,9 @@ func newNetwork(cfg NetworkConfig) (*Network, error) {
 			}
 		}
 		n.Subnets = append(n.Subnets, s)
+	}
+	if n.NoIPv4 && !n.EnableIPv6 {
+		return nil, errors.New("IPv4 or IPv6 must be enabled")
 	}
 	return n, nil
 }
@@ -96,7 +122,7 @@ func (m *Manager) addSubnets(n *Network) error {
 		return err
 	}
 	for _, s := range n.Subnets {
-		if s.Auto {
+		if s.Auto || n.Driver == "macvlan" { // which is a part of a network that the host is on
 			continue
 		}
 		if t := overlapping(s.Prefix, taken); t.IsValid() {
@@ -113,11 +139,17 @@ func (m *Manager) addSubnets(n *Network) error {
 		if err != nil {
 			return err
 		}
-		n.Subnets = append(n.Subnets, Subnet{Prefix: p, Gateway: p.Addr().Next(), Auto: true})
+		s := Subnet{Prefix: p, Auto: true}
+		if n.Driver == "bridge" {
+			s.Gateway = p.Addr().Next()
+		}
+		n.Subnets = append(n.Subnets, s)
 		return nil
 	}
-	if err := choose(true, freeSubnet4); err != nil {
-		return err
+	if !n.NoIPv4 {
+		if err := choose(true, freeSubnet4); err != nil {
+			return err
+		}
 	}
 	if n.EnableIPv6 {
 		return choose(false, freeSubnet6)
@@ -159,16 +191,17 @@ func (m *Manager) taken(except string) ([]netip.Prefix, error) {
 
 // EnsureUp makes what a reboot took of a network: bridge, addresses, firewall.
 func (m *Manager) EnsureUp(ctx context.Context, name string) error {
-	n, err := m.Network(name)
-	if err != nil {
-		return err
-	}
 	lock, err := lockHost()
 	if err != nil {
 		return fmt.Errorf("take the host's network lock: %w", err)
 	}
 	defer lock.Unlock()
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Not before: somebody may have removed it while we waited.
+	n, err := m.Network(name)
+	if err != nil {
 		return err
 	}
 	if err := m.up(n); err != nil {
@@ -179,20 +212,30 @@ func (m *Manager) EnsureUp(ctx context.Context, name string) error {
 
 // up completes the kernel's side of a network. The host lock is held.
 func (m *Manager) up(n *Network) error {
+	defer trace.Begin("take the network up", n.Name).End()
 	if !m.bridgeUp(n.Bridge) {
 		// Nothing can live on a bridge that is not there.
 		if err := os.RemoveAll(m.runNetwork(n.ID)); err != nil {
 			return err
 		}
-		if err := m.renumber(n); err != nil {
-			return err
-		}
-		if err := m.makeBridge(n); err != nil {
-			return err
+		if n.Driver == "macvlan" {
+			if err := m.makeParent(n); err != nil {
+				return err
+			}
+		} else {
+			if err := m.renumber(n); err != nil {
+				return err
+			}
+			if err := m.makeBridge(n); err != nil {
+				return err
+			}
 		}
 	}
 	if err := os.MkdirAll(m.runNetwork(n.ID), 0o700); err != nil {
 		return err
+	}
+	if n.Driver == "macvlan" {
+		return nil // it does not pass the host
 	}
 	present, err := m.fw.present()
 	if err != nil {
@@ -200,13 +243,14 @@ func (m *Manager) up(n *Network) error {
 	}
 	if present {
 		err = m.fw.addNetwork(n)
-	} else {
+	}
+	if !present || errors.Is(err, fs.ErrNotExist) { // or it is of a version that had fewer sets
 		err = m.rebuildFirewall()
 	}
 	if err != nil {
 		return err
 	}
-	return m.fw.passForeign()
+	return m.fw.passForeign(n)
 }
 
 // renumber replaces subnets that were ours to choose and that now collide with
@@ -236,6 +280,62 @@ func (m *Manager) renumber(n *Network) error {
 	return statefile.WriteJSON(m.recordPath(n.Name), n)
 }
 
+// holdNetwork takes a network up if need be and keeps it from being removed
+// while an endpoint is made on it, of which no record speaks yet. The lock is
+// on the network's run directory.
+func (m *Manager) holdNetwork(ctx context.Context, name string) (*Network, *filelock.Lock, error) {
+	for {
+		n, err := m.Network(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		dir, err := os.Open(m.runNetwork(n.ID))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !m.bridgeUp(n.Bridge) {
+			dir.Close()
+			if err := m.EnsureUp(ctx, name); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		lock, err := filelock.ShareFile(dir)
+		if err != nil {
+			dir.Close()
+			return nil, nil, err
+		}
+		// It may have been removed, and made again, before the lock was ours.
+		locked, err := dir.Stat()
+		if err == nil && m.bridgeUp(n.Bridge) {
+			if current, err := os.Stat(m.runNetwork(n.ID)); err == nil && os.SameFile(locked, current) {
+				return n, lock, nil
+			}
+		}
+		lock.Drop()
+	}
+}
+
+// unheld locks a network against holdNetwork; nil stands for a network that is
+// not up.
+func (m *Manager) unheld(n *Network) (*filelock.Lock, error) {
+	dir, err := os.Open(m.runNetwork(n.ID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lock, err := filelock.TryFile(dir)
+	if errors.Is(err, filelock.ErrHeld) {
+		err = &InUseError{Network: n.Name, Containers: []string{"a container that is being started"}}
+	}
+	if err != nil {
+		dir.Close()
+	}
+	return lock, err
+}
+
 // RemoveNetwork removes a network. The error matches ErrInUse while containers
 // are on it and ErrNotFound where there is none.
 func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
@@ -251,6 +351,12 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	alone, err := m.unheld(n)
+	if err != nil {
+		return err
+	}
+	defer alone.Unlock()
+	statefile.Sweep(m.roots.Networks())
 	live, err := readEndpoints(m.runNetwork(n.ID))
 	if err != nil {
 		return err
@@ -265,6 +371,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	if err := m.down(n); err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
+	fault.Point("netbridge: network down")
 	m.forgetZone(n.ID)
 	if err := os.Remove(m.recordPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -274,26 +381,34 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 
 // down removes the kernel's side and the live records. The host lock is held.
 func (m *Manager) down(n *Network) error {
-	if err := m.removeBridge(n.Bridge); err != nil {
+	if n.Driver == "macvlan" {
+		return m.dropParent(n)
+	}
+	removing := trace.Begin("remove the bridge", n.Name)
+	err := m.removeBridge(n.Bridge)
+	removing.End()
+	if err != nil {
 		return err
 	}
+	fault.Point("netbridge: bridge removed")
 	if err := os.RemoveAll(m.runNetwork(n.ID)); err != nil {
 		return err
 	}
+	fault.Point("netbridge: run directory removed")
 	others, err := m.Networks()
 	if err != nil {
 		return err
 	}
 	for _, o := range others {
-		if o.ID != n.ID && m.bridgeUp(o.Bridge) {
-			return m.fw.removeNetwork(n)
+		if o.ID != n.ID && o.Driver == "bridge" && m.bridgeUp(o.Bridge) {
+			return errors.Join(m.fw.removeNetwork(n), m.fw.withdrawForeign(n))
 		}
 	}
 	_ = os.Remove(filepath.Join(m.roots.Run, "networks"))
 	if err := m.fw.remove(); err != nil {
 		return err
 	}
-	return m.fw.withdrawForeign()
+	return m.fw.withdrawForeign(nil)
 }
 
 // rebuildFirewall makes the table anew from the records.
@@ -304,7 +419,7 @@ func (m *Manager) rebuildFirewall() error {
 	}
 	var up []*Network
 	for _, n := range all {
-		if m.bridgeUp(n.Bridge) {
+		if n.Driver == "bridge" && m.bridgeUp(n.Bridge) {
 			up = append(up, n)
 		}
 	}

@@ -2,9 +2,11 @@ package netbridge
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -43,7 +45,7 @@ func TestCreateNetworkErrors(t *testing.T) {
 	w.network(NetworkConfig{Name: "taken", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.5.0.0/24")}}})
 	for want, cfg := range map[string]NetworkConfig{
 		"network exists already": {Name: "taken"},
-		`driver "bridge"`:        {Name: "x", Driver: "macvlan"},
+		`unknown driver "fancy"`: {Name: "x", Driver: "fancy"},
 		"bad name":               {Name: "../x"},
 		"did you mean 10.6.0.0/24": {
 			Name: "x", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.6.0.7/24")}},
@@ -88,7 +90,7 @@ func TestReboot(t *testing.T) {
 	}
 	c := w.container("again", SandboxConfig{}, "auto")
 	w.outside.serve(t, "world", "0.0.0.0:80")
-	wantAnswer(t, c.call("tcp", "192.0.2.1:80"), "world 192.0.2.2")
+	c.answers(t, "tcp", "192.0.2.1:80", "world 192.0.2.2")
 	must(t, w.m.EnsureUp(t.Context(), "fixed"))
 }
 
@@ -121,13 +123,13 @@ func TestAddresses(t *testing.T) {
 	}
 	// IPv6 between containers.
 	a.hostNS.serve(t, "a", "[::]:80")
-	wantAnswer(t, c.call("tcp", "["+a.Endpoints()[0].IPv6.String()+"]:80"), "a "+c.Endpoints()[0].IPv6.String())
+	c.answers(t, "tcp", "["+a.Endpoints()[0].IPv6.String()+"]:80", "a "+c.Endpoints()[0].IPv6.String())
 	// What is given back is free at once, and found by those who remember it.
-	wantAnswer(t, c.call("tcp", "10.5.0.3:80"), "a ")
+	c.answers(t, "tcp", "10.5.0.3:80", "a ")
 	must(t, a.Close(t.Context()))
 	again := w.container("a2", SandboxConfig{}, "net")
 	again.hostNS.serve(t, "a2", "0.0.0.0:80")
-	wantAnswer(t, c.call("tcp", "10.5.0.3:80"), "a2 ")
+	c.answers(t, "tcp", "10.5.0.3:80", "a2 ")
 	if _, err := os.Stat(w.m.sandboxRecord(testID("e"))); !os.IsNotExist(err) {
 		t.Errorf("a failed sandbox left its record: %v", err)
 	}
@@ -152,7 +154,7 @@ func TestTwoNetworks(t *testing.T) {
 	}
 	back := w.container("b", SandboxConfig{}, "back")
 	back.hostNS.serve(t, "b", "0.0.0.0:80")
-	wantAnswer(t, c.call("tcp", back.ip().String()+":80"), "b ")
+	c.answers(t, "tcp", back.ip().String()+":80", "b ")
 	if got := back.sh(t, "ip route show default"); got != "" {
 		t.Errorf("an internal network has a default route: %s", got)
 	}
@@ -160,4 +162,39 @@ func TestTwoNetworks(t *testing.T) {
 	if got := none.sh(t, "ip -o link | wc -l; ip -o addr show dev lo | wc -l"); got != "1\n2\n" {
 		t.Errorf("network_mode none: %q", got)
 	}
+}
+
+// TestRemoveBesideStart has containers come and go on a network that each of
+// them makes and removes: no start may lose the network under its feet.
+func TestRemoveBesideStart(t *testing.T) {
+	w := newWorld(t)
+	var workers sync.WaitGroup
+	for i := range 3 {
+		m := w.manager(w.m.roots.State)
+		workers.Go(func() {
+			for round := range 12 {
+				name := fmt.Sprintf("c%d-%d", i, round)
+				cfg := SandboxConfig{ContainerID: testID(name), ContainerName: name, Endpoints: []EndpointConfig{{Network: "passing"}}}
+				var s *Sandbox
+				for s == nil {
+					if _, err := m.CreateNetwork(t.Context(), NetworkConfig{Name: "passing"}); err != nil && !errors.Is(err, ErrExists) {
+						t.Errorf("%s: %v", name, err)
+						return
+					}
+					var err error
+					if s, err = m.NewSandbox(t.Context(), cfg); err != nil && !errors.Is(err, ErrNotFound) {
+						t.Errorf("%s: %v", name, err)
+						return
+					}
+				}
+				if err := s.Close(t.Context()); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if err := m.RemoveNetwork(t.Context(), "passing"); err != nil && !errors.Is(err, ErrInUse) && !errors.Is(err, ErrNotFound) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+	workers.Wait()
 }

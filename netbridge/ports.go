@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 
 	"compose/netbridge/proxy"
@@ -172,56 +173,160 @@ func (m *Manager) CheckPorts(ports []PortMapping, except ...string) error {
 	})
 }
 
-// reserve reserves the sandbox's ports and notes what to publish.
-func (s *Sandbox) reserve(plans []*endpointPlan) error {
-	out := exit(plans)
-	if out == nil || len(s.cfg.Ports) == 0 {
-		return nil // nothing from outside reaches an internal network
+// portTargets is where a container's published ports lead.
+type portTargets struct {
+	four, six    *Endpoint  // nil: nowhere over that family
+	open4, open6 bool       // no translation there: the port is open at the container's own address
+	binding      netip.Addr // of the host, for mappings that name none
+}
+
+func (t *portTargets) any() bool { return t.four != nil || t.six != nil }
+
+// portTargets chooses the endpoints that published ports lead to.
+func (s *Sandbox) portTargets() *portTargets {
+	t := new(portTargets)
+	if len(s.cfg.Ports) == 0 {
+		return t
 	}
-	return s.m.host.run(func() error {
-		for _, p := range s.cfg.Ports {
-			all, err := s.m.reserve(p)
-			if err != nil {
-				return err
+	bridged := func(gateway func(*Endpoint) netip.Addr) func(*Endpoint) netip.Addr {
+		return func(e *Endpoint) netip.Addr {
+			if e.Direct {
+				return netip.Addr{}
 			}
-			s.listeners = append(s.listeners, all...)
-			for _, l := range all {
-				s.record.Ports = append(s.record.Ports, l.port)
-				target := out.endpoint.IPv4
-				if l.port.HostIP.Is6() {
-					target = out.endpoint.IPv6
+			return gateway(e)
+		}
+	}
+	t.four, t.six = s.record.exit(bridged(gateway4)), s.record.exit(bridged(gateway6))
+	if t.four != nil {
+		if n, err := s.m.Network(t.four.Network); err == nil {
+			t.open4 = n.Options[optionGateway4] == gatewayRouted
+			t.binding, _ = netip.ParseAddr(n.Options[optionBinding])
+		}
+	}
+	if t.six != nil {
+		if n, err := s.m.Network(t.six.Network); err == nil {
+			t.open6 = n.Options[optionGateway6] == gatewayRouted
+		}
+	}
+	return t
+}
+
+// bound is what of a mapping has a port of the host, and what is open at the
+// container's own address instead.
+func (t *portTargets) bound(p PortMapping) (host []PortMapping, open []publication) {
+	if !p.HostIP.IsValid() && t.binding.IsValid() {
+		p.HostIP = t.binding
+	}
+	var left []netip.Addr
+	for _, a := range p.hostAddresses() {
+		at := netip.Addr{}
+		switch {
+		case a.Is4() && t.open4:
+			at = t.four.IPv4
+		case a.Is6() && t.open6:
+			at = t.six.IPv6
+		default:
+			left = append(left, a)
+			continue
+		}
+		open = append(open, publication{
+			Protocol: p.Protocol, HostIP: at, HostPort: p.ContainerPort, Target: at, Port: p.ContainerPort, Open: true,
+		})
+	}
+	switch len(left) {
+	case 0:
+		return nil, open
+	case 1:
+		p.HostIP = left[0]
+	}
+	return []PortMapping{p}, open
+}
+
+// reserve reserves the sandbox's ports and notes what to publish.
+func (s *Sandbox) reserve(to *portTargets) error {
+	err := s.m.host.run(func() error {
+		for _, p := range s.cfg.Ports {
+			host, _ := to.bound(p)
+			for _, p := range host {
+				all, err := s.m.reserve(p)
+				if err != nil {
+					return err
 				}
-				if target.IsValid() {
-					s.record.Publications = append(s.record.Publications, publication{
-						Protocol: l.port.Protocol, HostIP: l.port.HostIP, HostPort: l.port.HostPort,
-						Target: target, Port: l.port.ContainerPort,
-					})
+				s.listeners = append(s.listeners, all...)
+				for _, l := range all {
+					s.record.Ports = append(s.record.Ports, l.port)
 				}
 			}
 		}
 		return nil
 	})
+	s.record.Publications = to.publications(s.record.Ports, s.cfg.Ports)
+	return err
 }
 
-// target is where the proxy carries connections: IPv4, which every container has.
+// publications are published ports as the firewall is to know them.
+func (t *portTargets) publications(ports []PublishedPort, mappings []PortMapping) []publication {
+	var all []publication
+	for _, p := range ports {
+		var target netip.Addr
+		switch {
+		case p.HostIP.Is4() && t.four != nil:
+			target = t.four.IPv4
+		case p.HostIP.Is6() && t.six != nil:
+			target = t.six.IPv6
+		}
+		if target.IsValid() {
+			all = append(all, publication{
+				Protocol: p.Protocol, HostIP: p.HostIP, HostPort: p.HostPort, Target: target, Port: p.ContainerPort,
+			})
+		}
+	}
+	for _, m := range mappings {
+		_, open := t.bound(m)
+		for _, p := range open {
+			if !slices.Contains(all, p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// closePorts gives back the ports that reserve could not have all of.
+func (s *Sandbox) closePorts() {
+	for _, l := range s.listeners {
+		l.close()
+	}
+	s.listeners, s.record.Ports, s.record.Publications = nil, nil, nil
+}
+
+// target is where the proxy carries connections: by IPv4, if the container has
+// that.
 func (s *Sandbox) target() netip.Addr {
+	var target netip.Addr
 	for _, p := range s.record.Publications {
 		if p.Target.Is4() {
 			return p.Target
 		}
+		target = p.Target
 	}
 	for _, e := range s.record.Endpoints {
-		if e.Gateway.IsValid() {
-			return e.IPv4
+		if !target.IsValid() && e.Out() && !e.Direct {
+			if target = e.IPv6; e.IPv4.IsValid() {
+				target = e.IPv4
+			}
 		}
 	}
-	return netip.Addr{}
+	return target
 }
 
-// carry starts the proxies.
+// carry starts the proxies that do not run yet.
 func (s *Sandbox) carry() {
 	for _, l := range s.listeners {
-		dial := s.m.dialer(netip.AddrPortFrom(s.target(), l.port.ContainerPort), l.port.Protocol)
+		if l.proxy != nil {
+			continue
+		}
+		dial := s.dialer(l.port)
 		if l.tcp != nil {
 			l.proxy = proxy.TCP(l.tcp, dial)
 		} else {
@@ -230,13 +335,16 @@ func (s *Sandbox) carry() {
 	}
 }
 
-// dialer connects from the host's namespace.
-func (m *Manager) dialer(to netip.AddrPort, protocol string) proxy.Dialer {
+// dialer connects to a port of the container from the host's namespace.
+func (s *Sandbox) dialer(p PublishedPort) proxy.Dialer {
 	return func(ctx context.Context) (c net.Conn, err error) {
-		err = m.host.run(func() error {
+		s.mu.Lock()
+		to := netip.AddrPortFrom(s.target(), p.ContainerPort)
+		s.mu.Unlock()
+		err = s.m.host.run(func() error {
 			var d net.Dialer
 			d.SetMultipathTCP(false)
-			c, err = d.DialContext(ctx, protocol, to.String())
+			c, err = d.DialContext(ctx, p.Protocol, to.String())
 			return err
 		})
 		return c, err

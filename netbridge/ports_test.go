@@ -53,7 +53,7 @@ func TestPortInUse(t *testing.T) {
 	must(t, a.Close(t.Context()))
 	b := w.container("late", SandboxConfig{Ports: []PortMapping{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}}, "net")
 	b.hostNS.serve(t, "b", "0.0.0.0:80")
-	wantAnswer(t, w.outside.call("tcp", "192.0.2.2:8080"), "b ")
+	w.outside.answers(t, "tcp", "192.0.2.2:8080", "b ")
 }
 
 func TestPortRangesAndRandomPorts(t *testing.T) {
@@ -69,11 +69,11 @@ func TestPortRangesAndRandomPorts(t *testing.T) {
 	if len(ports) != 4 || ports[0].HostPort != 9001 || ports[1].HostPort != 9001 || ports[0].HostIP != netip.IPv4Unspecified() || ports[1].HostIP != netip.IPv6Unspecified() {
 		t.Fatalf("ports: %v", ports)
 	}
-	wantAnswer(t, w.outside.call("tcp", "192.0.2.2:9001"), "c ")
+	w.outside.answers(t, "tcp", "192.0.2.2:9001", "c ")
 	if ports[2].HostPort < 1024 || ports[2].HostPort != ports[3].HostPort {
 		t.Errorf("random port: %v", ports[2:])
 	}
-	wantAnswer(t, w.outside.call("udp", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.2"), ports[2].HostPort).String()), "c ")
+	w.outside.answers(t, "udp", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.2"), ports[2].HostPort).String(), "c ")
 	err := w.m.CheckPorts([]PortMapping{{HostPort: 9000, HostPortEnd: 9001, ContainerPort: 80}})
 	if err == nil || !strings.Contains(err.Error(), "no port between 9000 and 9001/tcp is free") {
 		t.Errorf("a full range: %v", err)
@@ -102,12 +102,12 @@ func TestRelease(t *testing.T) {
 		t.Error("a path is no container ID")
 	}
 	// Died between the claim of its address and its record.
-	must(t, m.withLeases(n.ID, func(l *leases) error {
+	must(t, m.withLeases(n.ID, 0, func(l *leases) error {
 		_, err := m.claim(l, n, &n.Subnets[0], testID("early"), netip.Addr{})
 		return err
 	}))
 	must(t, m.Release(t.Context(), testID("early")))
-	must(t, m.withLeases(n.ID, func(l *leases) error {
+	must(t, m.withLeases(n.ID, 0, func(l *leases) error {
 		if taken := l.taken(); len(taken) != 0 {
 			t.Errorf("addresses left: %v", taken)
 		}
@@ -141,9 +141,9 @@ func TestAdopt(t *testing.T) {
 			cfg = s.cfg
 			b, err := m.Adopt(t.Context(), cfg, os.Getpid(), s.Endpoints(), s.Ports(), files)
 			must(t, err)
-			wantAnswer(t, w.host.call("tcp", "[::1]:8080"), "c ")
-			wantAnswer(t, w.host.call("udp", "[::1]:8080"), "c ")
-			wantAnswer(t, w.outside.call("tcp", "192.0.2.2:8080"), "c ")
+			w.host.answers(t, "tcp", "[::1]:8080", "c ")
+			w.host.answers(t, "udp", "[::1]:8080", "c ")
+			w.outside.answers(t, "tcp", "192.0.2.2:8080", "c ")
 			if got := s.resolve(t, "c"); got != s.ip().String() {
 				t.Errorf("resolver: %q", got)
 			}

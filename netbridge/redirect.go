@@ -37,6 +37,10 @@ var redirection = sync.OnceValues(func() ([]byte, error) {
 	batch.number(unix.NFTA_HOOK_PRIORITY, uint32(priority))
 	hook()
 	batch.text(unix.NFTA_CHAIN_TYPE, "filter")
+	// Nothing, but in a namespace that has this from before.
+	batch.message(nftType(unix.NFT_MSG_DELRULE), 0, unix.NFPROTO_IPV4, 0)
+	batch.text(unix.NFTA_RULE_TABLE, table)
+	batch.text(unix.NFTA_RULE_CHAIN, chain)
 	rules := []struct {
 		proto          byte
 		checksum       uint32 // its offset in the transport header

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,37 @@ func (m *Manager) Release(ctx context.Context, containerID string) error {
 		return fmt.Errorf("release the network of %s: %w", shortID(containerID), err)
 	}
 	return m.vacate(r)
+}
+
+// Holders are the containers that hold something of any network: a record, the
+// name of an endpoint, an address.
+func (m *Manager) Holders() (map[string]bool, error) {
+	ids := map[string]bool{}
+	records := func(dir string) error {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			if isRecord(e.Name()) {
+				ids[strings.TrimSuffix(e.Name(), ".json")] = true
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	err := records(filepath.Dir(m.sandboxRecord("x")))
+	networks, _ := os.ReadDir(filepath.Join(m.roots.Run, "networks"))
+	for _, n := range networks {
+		err = errors.Join(err, records(m.runNetwork(n.Name())))
+		leaseErr := m.withLeases(n.Name(), 0, func(t *leases) error {
+			t.each(func(_ int, _ netip.Addr, id string) { ids[id] = true })
+			return nil
+		})
+		if !errors.Is(leaseErr, fs.ErrNotExist) {
+			err = errors.Join(err, leaseErr)
+		}
+	}
+	return ids, err
 }
 
 // sweep removes what a container left in any network: the addresses it had

@@ -33,6 +33,13 @@ func (s *Sandbox) openResolver() error {
 // serve starts the resolver and the proxies.
 func (s *Sandbox) serve() {
 	s.carry()
+	if s.names == nil {
+		s.answer()
+	}
+}
+
+// answer starts the resolver, where the container has one.
+func (s *Sandbox) answer() {
 	if s.udp == nil || s.tcp == nil {
 		return
 	}
@@ -40,23 +47,17 @@ func (s *Sandbox) serve() {
 	for name, addrs := range s.cfg.ExtraHosts {
 		v.extra[strings.ToLower(name)] = addrs
 	}
-	outside := false
-	for _, e := range s.record.Endpoints {
-		v.zones = append(v.zones, s.m.zone(&Network{ID: e.NetworkID, Name: e.Network}))
-		v.subnets = append(v.subnets, netip.PrefixFrom(e.IPv4, e.IPv4Bits).Masked())
-		if e.IPv6.IsValid() {
-			v.subnets = append(v.subnets, netip.PrefixFrom(e.IPv6, e.IPv6Bits).Masked())
+	v.set(s)
+	s.names = v
+	s.server = dns.Serve(s.udp, s.tcp, dns.New(dns.Config{Names: v, Dial: s.m.dialDNS, Upstream: func() []netip.AddrPort {
+		switch {
+		case !v.out():
+			return nil
+		case len(s.cfg.Upstream) > 0:
+			return s.cfg.Upstream
 		}
-		outside = outside || e.Gateway.IsValid()
-	}
-	cfg := dns.Config{Names: v, Dial: s.m.dialDNS}
-	if outside {
-		cfg.Upstream = hostNameservers
-		if len(s.cfg.Upstream) > 0 {
-			cfg.Upstream = func() []netip.AddrPort { return s.cfg.Upstream }
-		}
-	}
-	s.server = dns.Serve(s.udp, s.tcp, dns.New(cfg))
+		return hostNameservers()
+	}}))
 }
 
 func (m *Manager) dialDNS(ctx context.Context, network string, to netip.AddrPort) (c net.Conn, err error) {

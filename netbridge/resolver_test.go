@@ -104,8 +104,8 @@ func TestNames(t *testing.T) {
 
 	// Port 53 is the container's own.
 	web1.hostNS.serve(t, "own server", "0.0.0.0:53")
-	wantAnswer(t, db.call("tcp", both[0]+":53"), "own server ")
-	wantAnswer(t, db.call("udp", both[0]+":53"), "own server ")
+	db.answers(t, "tcp", both[0]+":53", "own server ")
+	db.answers(t, "udp", both[0]+":53", "own server ")
 	if got := web1.resolve(t, "db"); got != db.ip().String() {
 		t.Errorf("beside a server of the container's own: %s", got)
 	}

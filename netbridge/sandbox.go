@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 
+	"compose/internal/fault"
+	"compose/internal/trace"
 	"compose/netbridge/dns"
 	"compose/netbridge/rtnl"
 
@@ -28,8 +32,9 @@ type Sandbox struct {
 	udp       *net.UDPConn // the resolver's
 	tcp       *net.TCPListener
 	server    *dns.Server
+	names     *view
 
-	mu     sync.Mutex
+	mu     sync.Mutex // of the record too, once the sandbox is made
 	files  map[string]*os.File
 	closed bool
 }
@@ -46,14 +51,35 @@ type sandboxRecord struct {
 
 type endpointHolder struct {
 	Endpoint
-	Veth string `json:"veth"` // the host's end
+	Veth     string `json:"veth"` // the host's end; a macvlan has none
+	Priority int    `json:"priority,omitempty"`
 }
+
+// exit is the endpoint that the default route of a family leaves by: the one
+// with the highest priority, the first of equals, none that has no way out.
+func (r *sandboxRecord) exit(gateway func(*Endpoint) netip.Addr) *Endpoint {
+	var best *endpointHolder
+	for i := range r.Endpoints {
+		if e := &r.Endpoints[i]; gateway(&e.Endpoint).IsValid() && (best == nil || e.Priority > best.Priority) {
+			best = e
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return &best.Endpoint
+}
+
+func gateway4(e *Endpoint) netip.Addr { return e.Gateway }
+func gateway6(e *Endpoint) netip.Addr { return e.Gateway6 }
 
 // NetNS is the container's network namespace. It belongs to the sandbox.
 func (s *Sandbox) NetNS() *os.File { return s.ns }
 
 // Endpoints are the container's interfaces in the order of the request.
 func (s *Sandbox) Endpoints() []Endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	all := make([]Endpoint, len(s.record.Endpoints))
 	for i, e := range s.record.Endpoints {
 		all[i] = e.Endpoint
@@ -83,12 +109,21 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 			_ = s.Close(context.WithoutCancel(ctx))
 		}
 	}()
+	planning := trace.Begin("claim addresses", cfg.ContainerName)
 	plans, err := m.plan(ctx, cfg, &s.record)
+	planning.End()
+	defer func() {
+		for _, p := range plans {
+			p.hold.Drop()
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.reserve(plans); err != nil {
-		return nil, err
+	if to := s.portTargets(); to.any() { // nothing from outside reaches an internal network
+		if err := s.reserve(to); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.writeSandbox(&s.record); err != nil {
 		return nil, fmt.Errorf("record the network of %s: %w", cfg.ContainerName, err)
@@ -96,6 +131,8 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 	if err := s.makeNamespace(plans); err != nil {
 		return nil, fmt.Errorf("make the network of container %s: %w", cfg.ContainerName, err)
 	}
+	announcing := trace.Begin("publish its ports and names", cfg.ContainerName)
+	defer announcing.End()
 	if err := m.publish(s.record.Publications); err != nil {
 		return nil, err
 	}
@@ -106,18 +143,23 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 	return s, nil
 }
 
-// plan decides on every endpoint: address, MAC, names. Addresses are claimed.
+// plan decides on every endpoint: address, MAC, names. Addresses are claimed
+// and the networks held, by what is planned when it fails too.
 func (m *Manager) plan(ctx context.Context, cfg SandboxConfig, record *sandboxRecord) ([]*endpointPlan, error) {
 	var plans []*endpointPlan
-	for i, want := range cfg.Endpoints {
-		p, err := m.planEndpoint(ctx, cfg.ContainerID, i, want)
+	interfaces := names{}
+	if err := interfaces.choose(cfg.Endpoints...); err != nil {
+		return nil, err
+	}
+	for _, want := range cfg.Endpoints {
+		p, err := m.planEndpoint(ctx, cfg.ContainerID, interfaces, want)
 		if p != nil {
-			record.Endpoints = append(record.Endpoints, endpointHolder{Endpoint: p.endpoint, Veth: p.veth})
+			record.Endpoints = append(record.Endpoints, endpointHolder{Endpoint: p.endpoint, Veth: p.veth, Priority: p.priority})
+			plans = append(plans, p)
 		}
 		if err != nil {
-			return nil, err
+			return plans, err
 		}
-		plans = append(plans, p)
 	}
 	return plans, nil
 }
@@ -133,16 +175,42 @@ func (m *Manager) writeSandbox(r *sandboxRecord) error {
 // announce lets the resolvers of every container on the networks see a container.
 func (m *Manager) announce(r *sandboxRecord) error {
 	for _, e := range r.Endpoints {
-		name := m.endpointPath(e.NetworkID, r.ContainerID)
-		err := os.Link(m.sandboxRecord(r.ContainerID), name)
-		if errors.Is(err, fs.ErrExist) { // an earlier life's
-			if err = os.Remove(name); err == nil {
-				err = os.Link(m.sandboxRecord(r.ContainerID), name)
-			}
+		if err := m.announceOn(r, e); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("record the endpoint of %s on network %s: %w", r.ContainerName, e.Network, err)
-		}
+	}
+	return nil
+}
+
+func (m *Manager) announceOn(r *sandboxRecord, e endpointHolder) error {
+	record, name := m.sandboxRecord(r.ContainerID), m.endpointPath(e.NetworkID, r.ContainerID)
+	fault.Point("netbridge: before an endpoint's name")
+	err := os.Link(record, name)
+	if errors.Is(err, fs.ErrExist) {
+		err = replaceLink(record, name)
+	}
+	if err != nil {
+		return fmt.Errorf("record the endpoint of %s on network %s: %w", r.ContainerName, e.Network, err)
+	}
+	return nil
+}
+
+// replaceLink makes an existing name another name of a file. At any moment the
+// name is there: without it a network seems to be free to be removed.
+func replaceLink(file, name string) error {
+	tmp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".tmp")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(file, tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, name); err != nil {
+		return err
+	}
+	// Where both names were the file's before, rename(2) has done nothing.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -172,7 +240,8 @@ func (s *Sandbox) Close(context.Context) error {
 	if s.closed {
 		return nil
 	}
-	err := s.m.withdraw(&s.record)
+	err := errors.Join(s.m.withdraw(&s.record), s.deleteMacvlans(s.record.Endpoints...))
+	fault.Point("netbridge: sandbox withdrawn")
 	s.server.Close()
 	for _, l := range s.listeners {
 		l.close()
@@ -221,7 +290,9 @@ func (m *Manager) eachVeth(r *sandboxRecord, do func(*rtnl.Batch, string)) error
 	}
 	b := new(rtnl.Batch)
 	for _, e := range r.Endpoints {
-		do(b, e.Veth)
+		if e.Veth != "" {
+			do(b, e.Veth)
+		}
 	}
 	results, err := s.Do(b)
 	for _, r := range results {
@@ -242,6 +313,7 @@ func (m *Manager) vacate(r *sandboxRecord) error {
 			return err
 		}
 	}
+	fault.Point("netbridge: addresses given back")
 	if err := os.Remove(m.sandboxRecord(r.ContainerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

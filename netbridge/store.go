@@ -6,16 +6,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
 
+	"compose/internal/fault"
+	"compose/internal/lazy"
 	"compose/internal/statefile"
 )
 
 const recordVersion = 1
 
-var networkName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+var networkName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 
 func (m *Manager) recordPath(name string) string {
 	return filepath.Join(m.roots.Networks(), name+".json")
@@ -23,19 +24,16 @@ func (m *Manager) recordPath(name string) string {
 
 // Network returns the record of a network, or an error that matches ErrNotFound.
 func (m *Manager) Network(name string) (*Network, error) {
-	if !networkName.MatchString(name) {
+	if !networkName().MatchString(name) {
 		return nil, fmt.Errorf("network %q: %w", name, ErrNotFound)
 	}
 	n := new(Network)
-	err := statefile.ReadJSON(m.recordPath(name), n)
+	err := statefile.ReadVersioned(m.recordPath(name), n, &n.Version, recordVersion)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("network %s: %w", name, ErrNotFound)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if n.Version > recordVersion {
-		return nil, fmt.Errorf("network %s was made by a newer version (record format %d); use that version", name, n.Version)
 	}
 	return n, nil
 }
@@ -78,5 +76,10 @@ func writeLive(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	fault.Point("netbridge: before a record's rename")
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	fault.Point("netbridge: after a record's rename")
+	return nil
 }

@@ -31,9 +31,9 @@ func TestTraffic(t *testing.T) {
 	for _, proto := range []string{"tcp", "udp"} {
 		t.Run(proto, func(t *testing.T) {
 			// Inside one network, and out under the host's address.
-			wantAnswer(t, b.call(proto, a.ip().String()+":80"), "a "+b.ip().String())
-			wantAnswer(t, a.call(proto, "192.0.2.1:80"), "world 192.0.2.2")
-			wantAnswer(t, a.call(proto, gateway.String()+":7000"), "hostservice")
+			b.answers(t, proto, a.ip().String()+":80", "a "+b.ip().String())
+			a.answers(t, proto, "192.0.2.1:80", "world 192.0.2.2")
+			a.answers(t, proto, gateway.String()+":7000", "hostservice")
 			// Not from network to network, nor into or out of an internal one.
 			wantNone(t, c.call(proto, a.ip().String()+":80"))
 			wantNone(t, a.call(proto, d.ip().String()+":80"))
@@ -48,13 +48,13 @@ func TestTraffic(t *testing.T) {
 					t.Errorf("published port from %s: %q", from, got)
 				}
 			}
-			wantAnswer(t, w.outside.call(proto, "192.0.2.2:8080"), "a 192.0.2.1")
-			wantAnswer(t, w.host.call(proto, "127.0.0.1:8080"), "a "+gateway.String())
-			wantAnswer(t, w.host.call(proto, "[::1]:8080"), "a ")
-			wantAnswer(t, b.call(proto, gateway.String()+":8080"), "a ")
+			w.outside.answers(t, proto, "192.0.2.2:8080", "a 192.0.2.1")
+			w.host.answers(t, proto, "127.0.0.1:8080", "a "+gateway.String())
+			w.host.answers(t, proto, "[::1]:8080", "a ")
+			b.answers(t, proto, gateway.String()+":8080", "a ")
 		})
 	}
-	wantAnswer(t, w.host.call("tcp", "127.0.0.1:8081"), "a ")
+	w.host.answers(t, "tcp", "127.0.0.1:8081", "a ")
 	wantNone(t, w.host.call("tcp", "192.0.2.2:8081"))
 	wantNone(t, w.outside.call("tcp", "192.0.2.2:8081"))
 
@@ -68,10 +68,10 @@ func TestTraffic(t *testing.T) {
 	})
 	t.Run("firewall flushed", func(t *testing.T) {
 		w.host.sh(t, "nft flush ruleset")
-		wantAnswer(t, w.host.call("tcp", "127.0.0.1:8080"), "a ")
-		wantAnswer(t, w.outside.call("tcp", "192.0.2.2:8080"), "a ")
+		w.host.answers(t, "tcp", "127.0.0.1:8080", "a ")
+		w.outside.answers(t, "tcp", "192.0.2.2:8080", "a ")
 		must(t, w.m.EnsureUp(t.Context(), "one"))
-		wantAnswer(t, w.outside.call("tcp", "192.0.2.2:8080"), "a 192.0.2.1")
+		w.outside.answers(t, "tcp", "192.0.2.2:8080", "a 192.0.2.1")
 		wantNone(t, b.call("tcp", fmt.Sprint(c.ip(), ":80")))
 	})
 }

@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// Network is one bridge network as kept in <state>/networks/<name>.json.
+// Network is one network as kept in <state>/networks/<name>.json.
 type Network struct {
 	Version    int               `json:"version"`
-	ID         string            `json:"id"`   // 64 hexadecimal digits
-	Name       string            `json:"name"` // e.g. "shop_default"
-	Driver     string            `json:"driver"`
-	Bridge     string            `json:"bridge"` // interface name, at most 15 bytes
+	ID         string            `json:"id"`     // 64 hexadecimal digits
+	Name       string            `json:"name"`   // e.g. "shop_default"
+	Driver     string            `json:"driver"` // "bridge" or "macvlan"
+	Bridge     string            `json:"bridge"` // interface name, at most 15 bytes; with macvlan its parent's
 	Internal   bool              `json:"internal,omitempty"`
 	Attachable bool              `json:"attachable,omitempty"`
 	EnableIPv6 bool              `json:"enable_ipv6,omitempty"`
+	NoIPv4     bool              `json:"no_ipv4,omitempty"`
 	Subnets    []Subnet          `json:"subnets"`
 	Options    map[string]string `json:"options,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
@@ -37,23 +38,27 @@ type Subnet struct {
 // NetworkConfig asks for a network. A zero Subnets means: pick one.
 type NetworkConfig struct {
 	Name       string
-	Driver     string // "" and "bridge" are the same
+	Driver     string // "" and "bridge" are the same; "macvlan"
 	Internal   bool
 	Attachable bool
 	EnableIPv6 bool
-	Subnets    []Subnet // Gateway may be left out
-	Options    map[string]string
+	NoIPv4     bool
+	Subnets    []Subnet          // Gateway may be left out
+	Options    map[string]string // Docker's names: see checkOptions
 	Labels     map[string]string
 }
 
 // EndpointConfig asks for one interface of a container on one network.
 type EndpointConfig struct {
-	Network  string     `json:"network"`
-	Aliases  []string   `json:"aliases,omitempty"`  // extra DNS names on this network
-	IPv4     netip.Addr `json:"ipv4,omitzero"`      // fixed address, or none
-	IPv6     netip.Addr `json:"ipv6,omitzero"`      // fixed address, or none
-	MAC      string     `json:"mac,omitempty"`      // fixed address, or none
-	Priority int        `json:"priority,omitempty"` // the highest gives the default route
+	Network   string            `json:"network"`
+	Aliases   []string          `json:"aliases,omitempty"`    // extra DNS names on this network
+	Links     []string          `json:"links,omitempty"`      // "name:alias": names that this container alone has for others
+	IPv4      netip.Addr        `json:"ipv4,omitzero"`        // fixed address, or none
+	IPv6      netip.Addr        `json:"ipv6,omitzero"`        // fixed address, or none
+	LinkLocal []netip.Addr      `json:"link_local,omitempty"` // further addresses, of the link only
+	MAC       string            `json:"mac,omitempty"`        // fixed address, or none
+	Priority  int               `json:"priority,omitempty"`   // the highest gives the default route
+	Options   map[string]string `json:"options,omitempty"`    // Docker's names: see checkEndpointOptions
 }
 
 // Endpoint is an interface that exists.
@@ -65,10 +70,17 @@ type Endpoint struct {
 	IPv4Bits  int        `json:"ipv4_bits,omitempty"`
 	IPv6      netip.Addr `json:"ipv6,omitzero"`
 	IPv6Bits  int        `json:"ipv6_bits,omitempty"`
-	Gateway   netip.Addr `json:"gateway,omitzero"`
+	Gateway   netip.Addr `json:"gateway,omitzero"`  // none: no way out of this network over IPv4
+	Gateway6  netip.Addr `json:"gateway6,omitzero"` // likewise over IPv6
+	Host      netip.Addr `json:"host,omitzero"`     // the host's address on the network, where it has one
 	MAC       string     `json:"mac"`
 	Aliases   []string   `json:"aliases,omitempty"`
+	Links     []string   `json:"links,omitempty"`
+	Direct    bool       `json:"direct,omitempty"` // a macvlan: no bridge of the host's carries it
 }
+
+// Out says that the container gets beyond the network here.
+func (e *Endpoint) Out() bool { return e.Gateway.IsValid() || e.Gateway6.IsValid() }
 
 // PortMapping publishes a container's port on the host.
 type PortMapping struct {

@@ -33,6 +33,13 @@ type AttachOptions struct {
 	Interrupts <-chan os.Signal
 	Say        func(string) // for what is said between log lines
 	StopWithin *time.Duration
+
+	// Watch says how files are watched, if they are: from the start with
+	// WatchNow, otherwise once the user asks for it.
+	Watch    *WatchOptions
+	WatchNow bool
+	Watching func(on bool) // told when watching begins and ends; nil: nobody is
+	Controls <-chan AttachControl
 }
 
 // ErrInterrupted says that the user ended an attached `up`.
@@ -60,9 +67,16 @@ type attached struct {
 	stopping    int // requests to stop or kill that are under way
 	interrupted bool
 	err         error
+	unwatch     func() // ends watching files; nil: none are watched
+	changing    int    // changes of containers under way because files changed
 }
 
 func (a *attached) run(ctx context.Context) (int, error) {
+	if a.WatchNow {
+		if err := a.o.CheckWatch(a.project, a.Watch.Services); err != nil {
+			return 0, err
+		}
+	}
 	bringUp, cancelUp := context.WithCancel(ctx)
 	defer cancelUp()
 	a.w = a.o.newWatch(context.WithoutCancel(ctx), a.project.Name, a.Sink)
@@ -106,7 +120,13 @@ func (a *attached) run(ctx context.Context) (int, error) {
 		}
 		return 0, err
 	}
-	if err := a.w.run(a.busy); err != nil {
+	if a.WatchNow {
+		a.beginWatch()
+	}
+	go a.controls(stopWatching)
+	err := a.w.run(a.busy)
+	a.endWatch()
+	if err != nil {
 		return 0, err
 	}
 	<-done
@@ -129,7 +149,18 @@ func (a *attached) busy() bool {
 		a.w.cancel() // it will not come up; what runs goes on
 		return false
 	}
-	return a.converging || a.stopping > 0
+	// A container that was replaced or restarted because files changed has
+	// ended; that it runs again may not have been told of yet.
+	return a.converging || a.stopping > 0 || a.changing > 0 || a.unwatch != nil && !a.w.anyAlive() && a.someRun()
+}
+
+// someRun says whether a container of the project runs.
+func (a *attached) someRun() bool {
+	all, err := observeContainers(a.w.ctx, a.o.Host, a.project.Name)
+	return err == nil && slices.ContainsFunc(all, func(c *Container) bool {
+		_, ours := a.project.Services[c.Service]
+		return ours && !c.OneOff && c.Running()
+	})
 }
 
 // attach follows the containers of the project before any of them starts.
@@ -138,7 +169,7 @@ func (a *attached) attach(all []*Container) error {
 	if err != nil {
 		return err
 	}
-	if a.w.events, err = sup.Events(a.w.ctx); err != nil {
+	if a.w.events, err = sup.Events(a.w.ctx, time.Time{}, time.Time{}); err != nil {
 		return err
 	}
 	var names []string
@@ -170,7 +201,7 @@ func (a *attached) exited(c *Container, code int, restarting bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.decided {
+	if a.decided || a.unwatch != nil && a.wasChanged(c) {
 		return
 	}
 	if a.ExitCodeFrom != "" && c.Service == a.ExitCodeFrom {
@@ -219,6 +250,7 @@ func (a *attached) interrupts(until <-chan struct{}, cancelUp context.CancelFunc
 			cancelUp()
 			a.stopping++
 			go func() {
+				a.endWatch()
 				<-up // what it was about is done or given up
 				a.mu.Lock()
 				a.stopLocked()

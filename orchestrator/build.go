@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine/build"
@@ -38,17 +39,42 @@ func buildOptions(p *types.Project, s types.ServiceConfig, opts BuildOptions) (b
 		ShmSize: int64(b.ShmSize), Network: b.Network, Privileged: b.Privileged, Progress: opts.Progress,
 		Labels: map[string]string{LabelProject: p.Name, LabelService: s.Name}, Args: map[string]string{},
 	}
-	if strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") {
-		return o, fmt.Errorf("build.context: %s: remote contexts are not supported yet; clone it and name the directory", b.Context)
-	}
-	if !filepath.IsAbs(o.Context) {
+	if !build.IsRemote(o.Context) && !filepath.IsAbs(o.Context) {
 		o.Context = filepath.Join(p.WorkingDir, o.Context)
 	}
 	if b.DockerfileInline != "" {
 		o.Inline = []byte(b.DockerfileInline)
 	}
-	if len(b.AdditionalContexts) > 0 {
-		return o, errors.New("build.additional_contexts is not supported yet; copy the files into the build context")
+	for name, where := range b.AdditionalContexts {
+		if service, ok := strings.CutPrefix(where, types.ServicePrefix); ok {
+			// Built before: the plan has seen to that.
+			where = "docker-image://" + imageName(p, p.Services[service])
+		} else if !strings.Contains(where, "://") && !build.IsRemote(where) && !filepath.IsAbs(where) {
+			where = filepath.Join(p.WorkingDir, where)
+		}
+		if o.Contexts == nil {
+			o.Contexts = map[string]string{}
+		}
+		o.Contexts[name] = where
+	}
+	for _, e := range b.Entitlements {
+		switch e {
+		case "security.insecure":
+			o.Privileged = true
+		case "network.host":
+		default:
+			return o, fmt.Errorf("build.entitlements: %q is not known; there are security.insecure and network.host", e)
+		}
+	}
+	var err error
+	if o.CacheFrom, err = cacheRefs(p, "cache_from", b.CacheFrom, false); err != nil {
+		return o, err
+	}
+	if o.CacheTo, err = cacheRefs(p, "cache_to", b.CacheTo, true); err != nil {
+		return o, err
+	}
+	if b.Isolation != "" && b.Isolation != "default" {
+		return o, fmt.Errorf("build.isolation: %q is not supported on Linux; leave it out", b.Isolation)
 	}
 	for k, v := range b.Labels {
 		o.Labels[k] = v
@@ -62,6 +88,7 @@ func buildOptions(p *types.Project, s types.ServiceConfig, opts BuildOptions) (b
 			}
 		}
 	}
+	build.InheritEpoch(o.Args, func(name string) string { return p.Environment[name] })
 	for name, addresses := range b.ExtraHosts {
 		for _, a := range addresses {
 			o.ExtraHosts = append(o.ExtraHosts, name+"="+a)
@@ -97,7 +124,30 @@ func buildOptions(p *types.Project, s types.ServiceConfig, opts BuildOptions) (b
 		}
 		o.SSH[key.ID] = path
 	}
+	for id, socket := range opts.SSH {
+		if o.SSH == nil {
+			o.SSH = map[string]string{}
+		}
+		o.SSH[id] = socket
+	}
+	o.CheckOnly = opts.Check
 	return o, nil
+}
+
+// cacheRefs reads a list of caches; their directories are the project's.
+func cacheRefs(p *types.Project, field string, list []string, to bool) ([]build.CacheRef, error) {
+	var out []build.CacheRef
+	for _, text := range list {
+		ref, err := build.ParseCacheRef(text, to)
+		if err != nil {
+			return nil, fmt.Errorf("build.%s: %w", field, err)
+		}
+		if ref.Dir != "" && !filepath.IsAbs(ref.Dir) {
+			ref.Dir = filepath.Join(p.WorkingDir, ref.Dir)
+		}
+		out = append(out, ref)
+	}
+	return out, nil
 }
 
 func buildSecrets(p *types.Project, b *types.BuildConfig, o *build.Options) error {
@@ -125,76 +175,100 @@ func buildSecrets(p *types.Project, b *types.BuildConfig, o *build.Options) erro
 	return nil
 }
 
-// Build builds the images of the services that say how, each image once.
+// Build builds the images of the services that say how, each image once, and
+// those whose images they take files from before them.
 func (o *Orchestrator) Build(ctx context.Context, p *types.Project, services []string, opts BuildOptions) error {
-	opts.Progress = o.BuildProgress
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelBuilds)
-	done := map[string]bool{}
-	for _, name := range sortedServices(p, services) {
+	slots := make(chan struct{}, parallelBuilds)
+	built := map[string]chan struct{}{} // by image, closed when it is there
+	plan, planned := &Plan{}, map[string]*Step{}
+	var begin func(name string, path []string) error
+	begin = func(name string, path []string) error {
 		s := p.Services[name]
 		id := imageName(p, s)
-		if s.Build == nil || done[id] {
-			continue
+		if slices.Contains(path, name) {
+			return fmt.Errorf("service %q: build.additional_contexts: the services need each other: %s", name, strings.Join(append(path, name), " -> "))
 		}
-		done[id] = true
-		group.Go(func() error {
-			o.Report.send("Image "+id, Working, "Building", "")
-			if err := o.Host.BuildImage(ctx, p, s, opts); err != nil {
-				o.Report.send("Image "+id, Failed, "Error", "")
-				return fmt.Errorf("failed to build service %s: %w", name, err)
-			}
-			o.Report.send("Image "+id, Done, "Built", "")
+		if s.Build == nil || built[id] != nil {
 			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// PullOptions say what Pull does beyond pulling.
-type PullOptions struct {
-	IgnoreFailures  bool
-	IgnoreBuildable bool
-	Missing         bool // only what this host does not have
-	Quiet           bool
-}
-
-// Pull pulls the images of the services.
-func (o *Orchestrator) Pull(ctx context.Context, p *types.Project, services []string, opts PullOptions) error {
-	group, ctx := errgroup.WithContext(ctx)
-	done := map[string]bool{}
-	for _, name := range sortedServices(p, services) {
-		s := p.Services[name]
-		ref := imageName(p, s)
-		if s.Image == "" || s.Build != nil && opts.IgnoreBuildable || done[ref] || s.PullPolicy == types.PullPolicyNever {
-			continue
 		}
-		done[ref] = true
+		done := make(chan struct{})
+		var before []chan struct{}
+		for _, other := range contextServices(s.Build) {
+			if _, ok := p.Services[other]; !ok {
+				return fmt.Errorf("service %q: build.additional_contexts: no such service: %s", name, other)
+			}
+			if err := begin(other, append(path, name)); err != nil {
+				return err
+			}
+			if c := built[imageName(p, p.Services[other])]; c != nil {
+				before = append(before, c)
+			}
+		}
+		built[id] = done
+		if o.DryRun != nil {
+			var after []*Step
+			for _, other := range contextServices(s.Build) {
+				after = append(after, planned[imageName(p, p.Services[other])])
+			}
+			planned[id] = plan.add(BuildImage{Service: s, Image: id}, "a build was asked for", after...)
+			return nil
+		}
 		group.Go(func() error {
-			if opts.Missing || s.PullPolicy == types.PullPolicyMissing || s.PullPolicy == types.PullPolicyIfNotPresent {
-				if id, err := o.Host.ImageID(ctx, ref); err != nil || id != "" {
-					return err
+			for _, c := range before {
+				select {
+				case <-c:
+				case <-ctx.Done():
+					return context.Cause(ctx)
 				}
 			}
-			progress := o.Report
-			if opts.Quiet {
-				progress = nil
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := o.buildOne(ctx, p, s, opts); err != nil {
+				return err
 			}
-			o.Report.send("Image "+ref, Working, "Pulling", "")
-			err := o.Host.PullImage(ctx, ref, s.Platform, progress)
-			switch {
-			case err == nil:
-				o.Report.send("Image "+ref, Done, "Pulled", "")
-				return nil
-			case opts.IgnoreFailures || s.Build != nil:
-				o.Report.send("Image "+ref, Warning, "Warning", err.Error())
-				return nil
-			}
-			o.Report.send("Image "+ref, Failed, "Error", err.Error())
-			return err
+			close(done)
+			return nil
 		})
+		return nil
+	}
+	for _, name := range sortedServices(p, services) {
+		if err := begin(name, nil); err != nil {
+			return errors.Join(err, group.Wait())
+		}
+	}
+	if o.DryRun != nil {
+		return plan.Print(o.DryRun)
 	}
 	return group.Wait()
+}
+
+func (o *Orchestrator) buildOne(ctx context.Context, p *types.Project, s types.ServiceConfig, opts BuildOptions) error {
+	id := imageName(p, s)
+	opts.Progress = serviceProgress(s.Name, o.BuildProgress)
+	o.Report.send("Image "+id, Working, "Building", "")
+	if err := o.Host.BuildImage(ctx, p, s, opts); err != nil {
+		o.Report.send("Image "+id, Failed, "Error", "")
+		return fmt.Errorf("target %s: failed to solve: %w", s.Name, err)
+	}
+	o.Report.send("Image "+id, Done, "Built", "")
+	return nil
+}
+
+// serviceProgress says in the name of each step which service it is for.
+func serviceProgress(service string, to func(build.Event)) func(build.Event) {
+	if to == nil {
+		return nil
+	}
+	return func(e build.Event) {
+		if rest, ok := strings.CutPrefix(e.Name, "["); ok {
+			e.Name = "[" + service + " " + rest
+		} else {
+			e.Name = "[" + service + "] " + e.Name
+		}
+		e.Vertex = digest.FromString(service + " " + e.Vertex.String())
+		to(e)
+	}
 }
 
 func sortedServices(p *types.Project, wanted []string) []string {
@@ -209,6 +283,21 @@ func sortedServices(p *types.Project, wanted []string) []string {
 // Image is what a container's image is, for `images`.
 func (h *engineHost) Image(ctx context.Context, id string) (*image.Image, error) {
 	return h.engine.Images().Get(ctx, id)
+}
+
+// DanglingImages are the IDs of a project's images that have lost their names.
+func (h *engineHost) DanglingImages(ctx context.Context, project string) ([]string, error) {
+	list, err := h.engine.Images().List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, img := range list {
+		if len(img.RepoTags) == 0 && img.Config.Config.Labels[LabelProject] == project {
+			ids = append(ids, img.ID)
+		}
+	}
+	return ids, nil
 }
 
 // PIDs are the processes of a container, for `top`.

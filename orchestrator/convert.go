@@ -23,6 +23,7 @@ type convertOptions struct {
 	Slug       string // one-off containers
 	NoAliases  bool   // one-off containers answer to the service's name only when asked to
 	AutoRemove bool
+	Standalone bool // it belongs to no project of Compose
 
 	// Inherit are the mounts of the container that this one replaces: its
 	// anonymous volumes are taken over.
@@ -49,12 +50,16 @@ func containerSpec(p *types.Project, s types.ServiceConfig, o convertOptions) (e
 		Image:   imageName(p, s),
 		Labels:  containerLabels(p, s, o),
 
+		Annotations: s.Annotations,
+
 		Entrypoint: []string(s.Entrypoint),
 		Command:    []string(s.Command),
 		Env:        environment(s.Environment),
 		User:       s.User,
 		GroupAdd:   s.GroupAdd,
 		WorkingDir: s.WorkingDir,
+		Umask:      s.Umask,
+		Runtime:    s.Runtime,
 		TTY:        s.Tty,
 		OpenStdin:  s.StdinOpen,
 		Init:       s.Init != nil && *s.Init,
@@ -70,7 +75,7 @@ func containerSpec(p *types.Project, s types.ServiceConfig, o convertOptions) (e
 		ReadOnly:   s.ReadOnly,
 		ShmSize:    int64(s.ShmSize),
 		Sysctls:    s.Sysctls,
-		Devices:    devices(s.Devices),
+		Devices:    devices(s),
 
 		DNS:        s.DNS,
 		DNSSearch:  s.DNSSearch,
@@ -92,6 +97,9 @@ func containerSpec(p *types.Project, s types.ServiceConfig, o convertOptions) (e
 
 		Log: logConfig(s),
 	}
+	if !o.OneOff && !o.Standalone {
+		spec.Origin = origin(s)
+	}
 	if spec.Ports, spec.Expose, err = ports(s); err != nil {
 		return spec, fmt.Errorf("service %q: %w", s.Name, err)
 	}
@@ -107,21 +115,33 @@ func containerSpec(p *types.Project, s types.ServiceConfig, o convertOptions) (e
 	return spec, nil
 }
 
+// ImageName is the image that a service runs.
+func ImageName(p *types.Project, s types.ServiceConfig) string { return imageName(p, s) }
+
 // imageName is the image a service runs: the one it names, or the one that
 // its build makes.
 func imageName(p *types.Project, s types.ServiceConfig) string {
 	if s.Image != "" {
 		return s.Image
 	}
-	return p.Name + "-" + s.Name
+	return p.Name + separator(p) + s.Name
 }
 
 // containerName is the name of a service's n-th container.
-func containerName(project string, s types.ServiceConfig, n int) string {
+func containerName(p *types.Project, s types.ServiceConfig, n int) string {
 	if s.ContainerName != "" {
 		return s.ContainerName
 	}
-	return project + "-" + s.Name + "-" + strconv.Itoa(n)
+	return strings.Join([]string{p.Name, s.Name, strconv.Itoa(n)}, separator(p))
+}
+
+// separator is what is between the parts of a name: with --compatibility and
+// COMPOSE_COMPATIBILITY that of Docker Compose 1.
+func separator(p *types.Project) string {
+	if old, _ := strconv.ParseBool(p.Environment["COMPOSE_COMPATIBILITY"]); old {
+		return "_"
+	}
+	return "-"
 }
 
 // containerLabels are the user's labels and ours, ours winning.
@@ -129,6 +149,9 @@ func containerLabels(p *types.Project, s types.ServiceConfig, o convertOptions) 
 	l := make(map[string]string, len(s.Labels)+len(s.CustomLabels)+12)
 	maps.Copy(l, s.Labels)
 	maps.Copy(l, s.CustomLabels)
+	if o.Standalone {
+		return l
+	}
 	l[LabelProject] = p.Name
 	l[LabelService] = s.Name
 	l[LabelVersion] = Version

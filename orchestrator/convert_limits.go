@@ -34,6 +34,7 @@ func resources(s types.ServiceConfig) engine.Resources {
 	}
 	if s.BlkioConfig != nil {
 		r.BlkioWeight = s.BlkioConfig.Weight
+		r.BlkioDevices = blkioDevices(s.BlkioConfig)
 	}
 	if s.Deploy == nil {
 		return r
@@ -55,6 +56,27 @@ func resources(s types.ServiceConfig) engine.Resources {
 	return r
 }
 
+func blkioDevices(b *types.BlkioConfig) []engine.BlkioDevice {
+	var out []engine.BlkioDevice
+	for _, w := range b.WeightDevice {
+		out = append(out, engine.BlkioDevice{Kind: "weight", Path: w.Path, Rate: uint64(w.Weight)})
+	}
+	for _, l := range []struct {
+		kind string
+		list []types.ThrottleDevice
+	}{
+		{"read_bps", b.DeviceReadBps},
+		{"write_bps", b.DeviceWriteBps},
+		{"read_iops", b.DeviceReadIOps},
+		{"write_iops", b.DeviceWriteIOps},
+	} {
+		for _, d := range l.list {
+			out = append(out, engine.BlkioDevice{Kind: l.kind, Path: d.Path, Rate: uint64(d.Rate)})
+		}
+	}
+	return out
+}
+
 func ulimits(m map[string]*types.UlimitsConfig) []engine.Ulimit {
 	var out []engine.Ulimit
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -71,9 +93,21 @@ func ulimits(m map[string]*types.UlimitsConfig) []engine.Ulimit {
 	return out
 }
 
-func devices(list []types.DeviceMapping) []engine.Device {
+// devices are those of the host that a service uses: by path, or by a name of
+// the Container Device Interface.
+func devices(s types.ServiceConfig) []engine.Device {
 	var out []engine.Device
-	for _, d := range list {
+	if s.Deploy != nil && s.Deploy.Resources.Reservations != nil {
+		for _, r := range s.Deploy.Resources.Reservations.Devices {
+			if r.Driver != "cdi" {
+				continue // refused
+			}
+			for _, id := range r.IDs {
+				out = append(out, engine.Device{Source: id})
+			}
+		}
+	}
+	for _, d := range s.Devices {
 		e := engine.Device{Source: d.Source, Target: d.Target, Permissions: d.Permissions}
 		if e.Target == "" {
 			e.Target = e.Source

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -131,12 +132,16 @@ func networks(spec *engine.ContainerSpec, p *types.Project, s types.ServiceConfi
 		return nil
 	case mode != "":
 		spec.NetworkMode = ""
-		spec.Networks = []netbridge.EndpointConfig{{Network: mode, Aliases: serviceAliases(s, nil, o)}}
+		spec.Networks = []netbridge.EndpointConfig{{Network: mode, Aliases: serviceAliases(s, nil, o), Links: links(p, s)}}
 		return nil
 	}
 	if len(s.Networks) == 0 {
 		spec.NetworkMode = "none"
 		return nil
+	}
+	if mode, err := modeOfNetworks(p, s); mode != "" || err != nil {
+		spec.NetworkMode = mode
+		return err
 	}
 	for i, key := range s.NetworksByPriority() {
 		net, ok := p.Networks[key]
@@ -144,7 +149,7 @@ func networks(spec *engine.ContainerSpec, p *types.Project, s types.ServiceConfi
 			return fmt.Errorf("networks: %q is not declared under the top-level networks", key)
 		}
 		cfg := s.Networks[key]
-		ep := netbridge.EndpointConfig{Network: net.Name, Aliases: serviceAliases(s, cfg, o)}
+		ep := netbridge.EndpointConfig{Network: net.Name, Aliases: serviceAliases(s, cfg, o), Links: links(p, s)}
 		if i == 0 {
 			ep.MAC = s.MacAddress
 		}
@@ -173,8 +178,86 @@ func endpointAddresses(ep *netbridge.EndpointConfig, key string, cfg *types.Serv
 	if cfg.MacAddress != "" {
 		ep.MAC = cfg.MacAddress
 	}
+	for _, text := range cfg.LinkLocalIPs {
+		a, err := netip.ParseAddr(text)
+		if err != nil || !a.IsLinkLocalUnicast() {
+			return fmt.Errorf("networks.%s.link_local_ips: %q is not a link-local address, as 169.254.1.2 and fe80::2 are", key, text)
+		}
+		ep.LinkLocal = append(ep.LinkLocal, a)
+	}
 	ep.Priority = cfg.GatewayPriority
+	ep.Options = maps.Clone(cfg.DriverOpts)
+	if cfg.InterfaceName != "" {
+		if ep.Options == nil {
+			ep.Options = map[string]string{}
+		}
+		ep.Options[interfaceNameOption] = cfg.InterfaceName
+	}
 	return nil
+}
+
+// interfaceNameOption is the driver option that interface_name stands for.
+const interfaceNameOption = "com.docker.network.endpoint.ifname"
+
+// modeOfNetworks is the network mode that a service's networks come to, if one
+// of them is the host's own network or none. Such a one stands alone.
+func modeOfNetworks(p *types.Project, s types.ServiceConfig) (string, error) {
+	for key := range s.Networks {
+		mode := networkMode(p.Networks[key])
+		if mode != "" && len(s.Networks) > 1 {
+			return "", fmt.Errorf("networks.%s: a container on network %s cannot be on another one too", key, mode)
+		}
+		if mode != "" {
+			return mode, nil
+		}
+	}
+	return "", nil
+}
+
+// networkMode is "host" or "none" for a top-level network that stands for that
+// mode: by its driver, or as Docker's network of that name.
+func networkMode(n types.NetworkConfig) string {
+	name := n.Driver
+	if n.External {
+		name = n.Name
+	}
+	if name == "host" || name == "none" || name == "null" {
+		return strings.Replace(name, "null", "none", 1)
+	}
+	return ""
+}
+
+// links are the names that a service alone has for others: those of links and
+// external_links, and the numbered ones that a linked service always had.
+func links(p *types.Project, s types.ServiceConfig) []string {
+	var out []string
+	for _, link := range s.Links {
+		target, alias, ok := strings.Cut(link, ":")
+		if !ok {
+			alias = target
+		}
+		linked, known := p.Services[target]
+		if !known {
+			continue
+		}
+		for n := 1; n <= linked.GetScale(); n++ {
+			name := containerName(p, linked, n)
+			for _, a := range []string{alias, fmt.Sprintf("%s-%d", target, n), fmt.Sprintf("%s-%s-%d", p.Name, target, n)} {
+				out = append(out, name+":"+a)
+			}
+		}
+		if alias != target { // whatever its containers' names and numbers are by then
+			out = append(out, target+":"+alias)
+		}
+	}
+	for _, link := range s.ExternalLinks {
+		name, alias, ok := strings.Cut(link, ":")
+		if !ok {
+			alias = name
+		}
+		out = append(out, name+":"+alias)
+	}
+	return out
 }
 
 // serviceAliases are the names beside its own that a container answers to.
@@ -184,7 +267,7 @@ func serviceAliases(s types.ServiceConfig, cfg *types.ServiceNetworkConfig, o co
 		return nil
 	}
 	var out []string
-	if cfg.ServiceNameAliasEnabled() {
+	if !o.Standalone && cfg.ServiceNameAliasEnabled() {
 		out = append(out, s.Name)
 	}
 	if cfg != nil {
@@ -202,6 +285,7 @@ func networkConfig(p *types.Project, key string, n types.NetworkConfig) (netbrid
 		Internal:   n.Internal,
 		Attachable: n.Attachable,
 		EnableIPv6: n.EnableIPv6 != nil && *n.EnableIPv6,
+		NoIPv4:     n.EnableIPv4 != nil && !*n.EnableIPv4,
 		Options:    n.DriverOpts,
 		Labels:     map[string]string{},
 	}

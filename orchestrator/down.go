@@ -31,7 +31,11 @@ func (o *Orchestrator) Down(ctx context.Context, name string, p *types.Project, 
 
 	var obs *Observed
 	if p != nil {
+		// Also networks that only services of other profiles use.
 		obs, err = observe(ctx, o.Host, p)
+		if err == nil {
+			err = obs.addNetworks(ctx, o.Host)
+		}
 	} else {
 		obs, err = observeLabels(ctx, o.Host, name)
 	}
@@ -119,6 +123,7 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 	for _, c := range doomed {
 		visit(c.Service)
 	}
+	planProviders(plan, p, "down", opts.Services, removals)
 	if len(opts.Services) > 0 {
 		return plan
 	}
@@ -147,7 +152,7 @@ func doomedContainers(p *types.Project, obs *Observed, opts DownOptions) []*Cont
 	for _, c := range obs.Containers {
 		switch {
 		case len(opts.Services) > 0 && !slices.Contains(opts.Services, c.Service):
-		case c.OneOff && !opts.RemoveOrphans:
+		case c.OneOff && !opts.RemoveOrphans && c.Label(LabelHook) == "":
 		case p != nil && !hasService(p, c.Service) && !opts.RemoveOrphans:
 		default:
 			out = append(out, c)
@@ -213,7 +218,7 @@ func imagesToRemove(p *types.Project, obs *Observed, which string) []string {
 		}
 	default:
 		for _, c := range obs.Containers {
-			if local := c.Spec.Image == obs.Project+"-"+c.Service; local || which == "all" {
+			if local := c.Spec.Image == obs.Project+"-"+c.Service || c.Spec.Image == obs.Project+"_"+c.Service; local || which == "all" {
 				out = append(out, c.Spec.Image)
 			}
 		}

@@ -140,3 +140,26 @@ func TestVerbs(t *testing.T) {
 		t.Errorf("start of nothing: %v", err)
 	}
 }
+
+// TestKillOfOneThatEnds sends a signal to two containers of which one ends by
+// itself before it arrives: the other gets it all the same.
+func TestKillOfOneThatEnds(t *testing.T) {
+	r := newRig(t)
+	p := load(t, "services: {a: {image: i}, b: {image: i}}")
+	r.up(p, UpOptions{})
+	r.host.onKill = func(id string) error {
+		unlock := r.host.lock()
+		defer unlock()
+		if c := r.host.containers[id]; c.Spec.Name == "shop-a-1" {
+			r.host.states[id].Status = engine.Exited
+			return errors.New("cannot kill container: container is not running")
+		}
+		return nil
+	}
+	if err := r.Kill(t.Context(), Selection{Name: "shop", Project: p}, "SIGKILL", false); err != nil {
+		t.Fatal(err)
+	}
+	if did := r.did(); !slices.Contains(did, "kill shop-b-1") {
+		t.Errorf("did %q", did)
+	}
+}

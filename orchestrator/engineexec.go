@@ -153,3 +153,8 @@ func (e *execPipes) closeAll() {
 	}
 	e.child = nil
 }
+
+// Sync makes paths of a container like those of the host.
+func (h *engineHost) Sync(ctx context.Context, id string, list []engine.SyncPath) error {
+	return h.engine.Sync(ctx, id, list)
+}

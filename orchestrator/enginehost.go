@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -13,6 +15,7 @@ import (
 	"compose/internal/roots"
 	"compose/netbridge"
 	"compose/orchestrator/logs"
+	"compose/orchestrator/supervisor/client"
 	"compose/volumes"
 )
 
@@ -23,7 +26,31 @@ type engineHost struct {
 }
 
 func (h *engineHost) Containers(ctx context.Context, project string) ([]*engine.Container, error) {
-	return h.engine.Containers(ctx, engine.Filter{Project: project})
+	list, err := h.engine.Containers(ctx, engine.Filter{Project: project})
+	if err != nil || project == "" || !client.Abandoned(h.roots, project) {
+		return list, err
+	}
+	return list, h.lookAfter(ctx, project, list)
+}
+
+// lookAfter starts the supervisor of a project of which both it and the keeper
+// were killed, if there are containers that need one.
+func (h *engineHost) lookAfter(ctx context.Context, project string, list []*engine.Container) error {
+	for _, c := range list {
+		state, err := h.engine.State(c.ID)
+		if err != nil {
+			continue // it goes just now, or whoever needs its state will say so
+		}
+		switch state.Status {
+		case engine.Running, engine.Paused, engine.Restarting:
+			sup, err := client.Connect(ctx, h.roots, project)
+			if err == nil {
+				sup.Close()
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *engineHost) Container(ctx context.Context, ref string) (*engine.Container, error) {
@@ -33,9 +60,6 @@ func (h *engineHost) Container(ctx context.Context, ref string) (*engine.Contain
 func (h *engineHost) State(id string) (*engine.State, error) { return h.engine.State(id) }
 
 func (h *engineHost) CreateContainer(ctx context.Context, spec engine.ContainerSpec) (*engine.Container, error) {
-	if err := h.engine.Sweep(); err != nil {
-		return nil, err
-	}
 	return h.engine.CreateContainer(ctx, spec)
 }
 
@@ -154,17 +178,31 @@ func (h *engineHost) RemoveImage(ctx context.Context, ref string) error {
 }
 
 func (h *engineHost) PullImage(ctx context.Context, ref, platform string, report Reporter) error {
-	_, err := h.engine.Images().Pull(ctx, ref, image.PullOptions{Platform: platform, Progress: func(p image.Progress) {
-		if report == nil {
+	_, err := h.engine.Images().Pull(ctx, ref, image.PullOptions{Platform: platform, Progress: layerEvents(ref, report)})
+	return err
+}
+
+func (h *engineHost) PushImage(ctx context.Context, ref string, report Reporter) error {
+	_, err := h.engine.Images().Push(ctx, ref, image.PushOptions{Progress: layerEvents(ref, report)})
+	return err
+}
+
+// settled are the words for a layer that nothing more will become of.
+var settled = []string{"Pull complete", "Already exists", "Pushed", "Layer already exists"}
+
+// layerEvents passes on what becomes of an image's layers.
+func layerEvents(ref string, report Reporter) func(image.Progress) {
+	return func(p image.Progress) {
+		if report == nil || p.Layer == "" {
 			return
 		}
 		status := Working
-		if p.Status == "Pull complete" || p.Status == "Already exists" {
+		switch {
+		case slices.Contains(settled, p.Status), strings.HasPrefix(p.Status, "Mounted from "):
 			status = Done
 		}
 		report(Event{ID: p.Layer, Parent: "Image " + ref, Status: status, Text: p.Status, Current: p.Current, Total: p.Total})
-	}})
-	return err
+	}
 }
 
 func (h *engineHost) CheckPorts(ports []netbridge.PortMapping, except ...string) error {
@@ -174,6 +212,6 @@ func (h *engineHost) CheckPorts(ports []netbridge.PortMapping, except ...string)
 func (h *engineHost) Logs(ctx context.Context, id string, opts LogOptions, emit func(LogLine)) error {
 	read := logs.Options{Tail: opts.Tail, Since: opts.Since, Until: opts.Until, Follow: opts.Follow, Sync: opts.Sync, Idle: opts.Idle}
 	return logs.Read(ctx, h.engine.LogPath(id), read, func(e logs.Entry) {
-		emit(LogLine{Text: e.Log, Time: e.Time})
+		emit(LogLine{Text: e.Log, Stream: e.Stream, Time: e.Time})
 	})
 }

@@ -50,6 +50,7 @@ type fakeHost struct {
 	log        []string
 	next       int
 	onStart    func(c *engine.Container, s *engine.State) error
+	onKill     func(id string) error // before a signal is sent
 	onWait     func(c *engine.Container, s *engine.State)
 	running    int // operations under way, and the most there were
 	most       int
@@ -143,7 +144,7 @@ func (h *fakeHost) Networks(context.Context) ([]*netbridge.Network, error) {
 
 func (h *fakeHost) CreateNetwork(_ context.Context, c netbridge.NetworkConfig) error {
 	defer h.lock()()
-	h.networks[c.Name] = &netbridge.Network{Name: c.Name, Labels: c.Labels}
+	h.networks[c.Name] = &netbridge.Network{Name: c.Name, Labels: c.Labels, Internal: c.Internal, Subnets: c.Subnets, Options: c.Options}
 	h.note("create network %s", c.Name)
 	return nil
 }
@@ -199,6 +200,8 @@ func (h *fakeHost) RemoveImage(_ context.Context, ref string) error {
 	h.note("remove image %s", ref)
 	return nil
 }
+
+func (h *fakeHost) PushImage(context.Context, string, Reporter) error { return nil }
 
 func (h *fakeHost) PullImage(_ context.Context, ref, _ string, _ Reporter) error {
 	defer h.lock()()
@@ -308,6 +311,11 @@ func (s *fakeSupervisor) Restart(_ context.Context, id string, _ *time.Duration)
 }
 
 func (s *fakeSupervisor) Kill(_ context.Context, id, _ string) error {
+	if h := (*fakeHost)(s); h.onKill != nil {
+		if err := h.onKill(id); err != nil {
+			return err
+		}
+	}
 	return s.set(id, "kill", engine.Exited)
 }
 
@@ -353,7 +361,7 @@ func newRig(t *testing.T) *rig {
 	r.Orchestrator = &Orchestrator{
 		Host:  r.host,
 		Roots: roots.Roots{State: dir, Run: dir + "/run"},
-		Hash:  func(s types.ServiceConfig) string { s.DependsOn, s.Scale, s.Deploy = nil, nil, nil; return hash(s) },
+		Hash:  func(s types.ServiceConfig) string { return hash(origin(s)) },
 		Report: func(e Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -415,7 +423,7 @@ func (h *fakeHost) Logs(ctx context.Context, id string, opts LogOptions, emit fu
 	}
 }
 
-func (s *fakeSupervisor) Events(context.Context) (<-chan LifeEvent, error) {
+func (s *fakeSupervisor) Events(context.Context, time.Time, time.Time) (<-chan LifeEvent, error) {
 	h := (*fakeHost)(s)
 	defer h.lock()()
 	ch := make(chan LifeEvent, 100)
@@ -478,6 +486,12 @@ func (s *fakeSupervisor) Attach(_ context.Context, id string, streams Streams) (
 		return nil
 	}, nil
 }
+
+func (s *fakeSupervisor) Connect(context.Context, string, netbridge.EndpointConfig) error {
+	return nil
+}
+
+func (s *fakeSupervisor) Disconnect(context.Context, string, string) error { return nil }
 
 func (s *fakeSupervisor) Resize(_ context.Context, _ string, size WindowSize) error {
 	h := (*fakeHost)(s)

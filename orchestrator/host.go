@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/opencontainers/go-digest"
 
 	"compose/engine"
 	"compose/engine/build"
@@ -43,7 +44,15 @@ type Host interface {
 	ImageID(ctx context.Context, ref string) (string, error)
 	RemoveImage(ctx context.Context, ref string) error
 	PullImage(ctx context.Context, ref, platform string, progress Reporter) error
+	PushImage(ctx context.Context, ref string, progress Reporter) error
 	Image(ctx context.Context, id string) (*image.Image, error)
+	// DanglingImages are the IDs of the images that were built for a project
+	// and have no name any more.
+	DanglingImages(ctx context.Context, project string) ([]string, error)
+	// RemoteDigest is what a registry has under a name.
+	RemoteDigest(ctx context.Context, ref string) (digest.Digest, error)
+	// PublishFiles stores files in a registry, and beside them copies of images.
+	PublishFiles(ctx context.Context, ref string, set image.FileSet, ociVersion string, images []string) error
 	BuildImage(ctx context.Context, p *types.Project, s types.ServiceConfig, opts BuildOptions) error
 
 	// CheckPorts reports a port that something on the host holds, other than
@@ -62,6 +71,9 @@ type Host interface {
 	// charge, and returns its exit code once it has ended; with Detach once it
 	// has started.
 	Exec(ctx context.Context, id string, opts ExecOptions, streams Streams) (exitCode int, err error)
+
+	// Sync makes paths of a container like those of the host.
+	Sync(ctx context.Context, id string, list []engine.SyncPath) error
 
 	// PIDs are a container's processes by their numbers on this host.
 	PIDs(ctx context.Context, id string) ([]int, error)
@@ -82,13 +94,16 @@ type Supervisor interface {
 	// "healthy"), with the exit code of one that has ended.
 	Wait(ctx context.Context, id, condition string) (exitCode int, err error)
 	Remove(ctx context.Context, id string, force, volumes bool) error
+	Connect(ctx context.Context, id string, ep netbridge.EndpointConfig) error
+	Disconnect(ctx context.Context, id, network string) error
 	// Attach connects a container's streams until its output ends. It returns
 	// once it is connected; the function it returns waits for the end.
 	Attach(ctx context.Context, id string, streams Streams) (wait func() error, err error)
 	Resize(ctx context.Context, id string, size WindowSize) error
-	// Events are what happens from now on; the channel is closed when the
-	// supervisor leaves or ctx is done.
-	Events(ctx context.Context) (<-chan LifeEvent, error)
+	// Events are what happens from now on, or from since on as far as that is
+	// remembered; the channel is closed when the supervisor leaves, until has
+	// come or ctx is done. Zero times do not count.
+	Events(ctx context.Context, since, until time.Time) (<-chan LifeEvent, error)
 }
 
 // BuildOptions say how an image is built, beyond what the service says.
@@ -97,6 +112,8 @@ type BuildOptions struct {
 	Pull    bool // look for newer base images
 	// Args are added to the service's own; nil stands for the environment's.
 	Args     types.MappingWithEquals
+	SSH      map[string]string // ID -> socket of an agent, beside the service's own
+	Check    bool              // read the Dockerfile, report what the linter finds, build nothing
 	Quiet    bool
 	Progress func(build.Event) // nil: nobody listens
 }
@@ -110,6 +127,8 @@ type Streams struct {
 	Resize <-chan WindowSize
 	// Signals are passed on to the process.
 	Signals <-chan os.Signal
+	// Detach is closed when the user wants to leave the process to itself.
+	Detach <-chan struct{}
 }
 
 // WindowSize is that of a terminal, in characters.

@@ -5,13 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine"
+	"compose/orchestrator/logs"
 )
+
+// maxHeld bounds what a line without an end takes of memory.
+const maxHeld = 1 << 20
 
 // LogSink is where the lines of containers go.
 type LogSink interface {
@@ -23,8 +30,9 @@ type LogSink interface {
 
 // LogLine is one line that a container wrote.
 type LogLine struct {
-	Text string // with its line feed, unless it was cut off
-	Time time.Time
+	Text   string // with its line feed, unless it was cut off
+	Stream string // "stdout" or "stderr"
+	Time   time.Time
 }
 
 // LogOptions say which lines of a container are wanted.
@@ -42,7 +50,11 @@ type LogOptions struct {
 
 // sourceName is a container's name in front of its log lines.
 func sourceName(c *Container) string {
-	return strings.TrimPrefix(c.Name(), c.Label(LabelProject)+"-")
+	name, project := c.Name(), c.Label(LabelProject)
+	if rest, ok := strings.CutPrefix(name, project+"_"); ok { // with --compatibility
+		return rest
+	}
+	return strings.TrimPrefix(name, project+"-")
 }
 
 // Logs writes what the selected containers wrote, and with follow what they
@@ -74,11 +86,61 @@ func (o *Orchestrator) Logs(ctx context.Context, sel Selection, index int, opts 
 }
 
 func (o *Orchestrator) readLogs(ctx context.Context, c *Container, opts LogOptions, sink LogSink) error {
-	name := sourceName(c)
-	err := o.Host.Logs(ctx, c.ID, opts, func(l LogLine) { sink.Line(name, l.Text, l.Time) })
+	whole := wholeLines{emit: func(l LogLine) { sink.Line(sourceName(c), l.Text, l.Time) }}
+	err := o.Host.Logs(ctx, c.ID, opts, whole.take)
+	whole.end()
 	sink.Flush()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.Canceled) {
 		return nil // removed, or enough
+	}
+	return err
+}
+
+// wholeLines puts the pieces together that a long line is kept in.
+type wholeLines struct {
+	emit func(LogLine)
+	held map[string]LogLine // by stream: what has come of a line so far
+}
+
+func (w *wholeLines) take(l LogLine) {
+	more := len(l.Text) > logs.MaxPiece-utf8.UTFMax && !strings.HasSuffix(l.Text, "\n")
+	if before, ok := w.held[l.Stream]; ok {
+		l.Text, l.Time = before.Text+l.Text, before.Time
+	}
+	if !more || len(l.Text) > maxHeld {
+		delete(w.held, l.Stream)
+		w.emit(l)
+		return
+	}
+	if w.held == nil {
+		w.held = map[string]LogLine{}
+	}
+	w.held[l.Stream] = l
+}
+
+// end passes on what no further piece followed.
+func (w *wholeLines) end() {
+	for _, stream := range slices.Sorted(maps.Keys(w.held)) {
+		w.emit(w.held[stream])
+	}
+}
+
+// FollowOne calls emit for what a container wrote and writes until it has
+// ended.
+func (o *Orchestrator) FollowOne(ctx context.Context, c *Container, opts LogOptions, emit func(LogLine)) error {
+	sup, err := o.Host.Supervisor(ctx, c.Spec.Project)
+	if err != nil {
+		return err
+	}
+	over := make(chan func() bool, 1)
+	go func() {
+		_, _ = sup.Wait(ctx, c.ID, "not-running") // an error is an end as well
+		over <- func() bool { return false }
+	}()
+	opts.Follow, opts.Sync = true, over
+	err = o.Host.Logs(ctx, c.ID, opts, emit)
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
 	return err
 }

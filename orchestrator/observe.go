@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine"
+	"compose/internal/trace"
 	"compose/netbridge"
 )
 
@@ -22,6 +24,7 @@ type Observed struct {
 	Networks   map[string]*netbridge.Network // by name; of the project, and all that it names
 	Volumes    map[string]*Volume            // likewise
 	Images     map[string]string             // image name -> ID, "" where the host has none
+	Tagged     map[string]time.Time          // image name -> when it came here, where pull_policy asks for that
 }
 
 // Container is a container that exists, with what its labels say.
@@ -101,11 +104,13 @@ func observeContainers(ctx context.Context, h Host, project string) ([]*Containe
 // observe reads all that the host has of a project: its containers, and the
 // networks, volumes and images that its file names.
 func observe(ctx context.Context, h Host, p *types.Project) (*Observed, error) {
+	defer trace.Begin("observe the host", p.Name).End()
 	o := &Observed{
 		Project:  p.Name,
 		Networks: map[string]*netbridge.Network{},
 		Volumes:  map[string]*Volume{},
 		Images:   map[string]string{},
+		Tagged:   map[string]time.Time{},
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -139,16 +144,30 @@ func observe(ctx context.Context, h Host, p *types.Project) (*Observed, error) {
 
 // observeImages looks up each image once, however many services use it.
 func (o *Observed) observeImages(ctx context.Context, h Host, p *types.Project) error {
+	var all []types.ServiceConfig
 	for _, s := range p.Services {
-		name := imageName(p, s)
-		if _, done := o.Images[name]; done {
+		if s.Provider != nil {
 			continue
 		}
-		id, err := h.ImageID(ctx, name)
-		if err != nil {
-			return err
+		all = append(append(all, s), imagesBeside(s)...)
+	}
+	for _, s := range all {
+		name := imageName(p, s)
+		id, known := o.Images[name]
+		if !known {
+			var err error
+			if id, err = h.ImageID(ctx, name); err != nil {
+				return err
+			}
+			o.Images[name] = id
 		}
-		o.Images[name] = id
+		if policy, _, err := pullPolicy(s); err == nil && policy == types.PullPolicyRefresh && id != "" {
+			img, err := h.Image(ctx, id)
+			if err != nil {
+				return err
+			}
+			o.Tagged[name] = img.Tagged
+		}
 	}
 	return nil
 }
@@ -161,19 +180,14 @@ func observeLabels(ctx context.Context, h Host, project string) (*Observed, erro
 		Networks: map[string]*netbridge.Network{},
 		Volumes:  map[string]*Volume{},
 		Images:   map[string]string{},
+		Tagged:   map[string]time.Time{},
 	}
 	var err error
 	if o.Containers, err = observeContainers(ctx, h, project); err != nil {
 		return nil, err
 	}
-	nets, err := h.Networks(ctx)
-	if err != nil {
+	if err := o.addNetworks(ctx, h); err != nil {
 		return nil, err
-	}
-	for _, n := range nets {
-		if n.Labels[LabelProject] == project {
-			o.Networks[n.Name] = n
-		}
 	}
 	vols, err := h.Volumes(ctx)
 	if err != nil {
@@ -185,6 +199,20 @@ func observeLabels(ctx context.Context, h Host, project string) (*Observed, erro
 		}
 	}
 	return o, nil
+}
+
+// addNetworks adds the networks that were made for the project.
+func (o *Observed) addNetworks(ctx context.Context, h Host) error {
+	nets, err := h.Networks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nets {
+		if n.Labels[LabelProject] == o.Project {
+			o.Networks[n.Name] = n
+		}
+	}
+	return nil
 }
 
 // ofService are the containers of one service, without one-off ones.

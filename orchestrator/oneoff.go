@@ -48,12 +48,28 @@ func stayConnected(ctx context.Context, sup Supervisor, c *engine.Container, str
 	done := make(chan struct{})
 	defer close(done)
 	go passOn(ctx, sup, c.ID, streams, done)
-	code, err := sup.Wait(ctx, c.ID, "not-running")
-	if err != nil {
-		return 0, err
+	type end struct {
+		code int
+		err  error
 	}
-	return code, ended()
+	over := make(chan end, 1)
+	go func() {
+		code, err := sup.Wait(ctx, c.ID, "not-running")
+		if err == nil {
+			err = ended()
+		}
+		over <- end{code, err}
+	}()
+	select {
+	case e := <-over:
+		return e.code, e.err
+	case <-streams.Detach:
+		return 0, ErrDetached
+	}
 }
+
+// ErrDetached says that the user left a process that goes on.
+var ErrDetached = errors.New("detached")
 
 // startOneOff starts the container, and takes one that is to go and cannot be
 // started away.

@@ -16,6 +16,7 @@ import (
 	"compose/engine"
 	"compose/engine/build"
 	"compose/internal/roots"
+	"compose/internal/trace"
 )
 
 // ErrInUse is matched by the error of removing what something still uses.
@@ -39,6 +40,8 @@ type operator struct {
 
 	mu    sync.Mutex
 	known map[string]*engine.Container // by ID: what was observed and what has been made since
+
+	variables map[string]providerVariables // by service: what its provider has said
 }
 
 func newOperator(h Host, r roots.Roots, name string, p *types.Project, obs *Observed) *operator {
@@ -69,20 +72,20 @@ func newOperator(h Host, r roots.Roots, name string, p *types.Project, obs *Obse
 
 // do carries out one step and tells of it.
 func (o *operator) do(ctx context.Context, s *Step) error {
+	defer trace.Begin("step", s.Op.String()).End()
 	w, told := wordsFor(s)
 	if told && w.begin != "" {
 		o.report.send(w.id, Working, w.begin, "")
 	}
 	err := o.operate(ctx, s.Op)
 	switch {
+	case errors.Is(err, errKept):
+		return nil
 	case !told:
 	case err == nil && w.end != "":
 		o.report.send(w.id, Done, w.end, "")
 	case err != nil && ctx.Err() == nil:
 		o.report.send(w.id, Failed, "Error", err.Error())
-	}
-	if err != nil && errors.Is(err, errKept) {
-		return nil
 	}
 	return err
 }
@@ -130,6 +133,8 @@ func (o *operator) operate(ctx context.Context, op Operation) error {
 		return o.removeContainer(whole, op)
 	case WaitFor:
 		return o.waitFor(ctx, op)
+	case RunProvider:
+		return o.runProvider(ctx, op)
 	}
 	return o.steer(ctx, op)
 }
@@ -142,13 +147,22 @@ func (o *operator) steer(ctx context.Context, op Operation) error {
 	}
 	switch op := op.(type) {
 	case StartContainer:
-		return sup.Start(context.WithoutCancel(ctx), op.Instance.ID)
+		return o.start(context.WithoutCancel(ctx), sup, op.Instance)
+	case RunPreStart:
+		return o.preStart(ctx, sup, op)
 	case StopContainer:
-		return gone(sup.Stop(ctx, op.Instance.ID, "", op.Timeout))
+		return o.stop(ctx, sup, op)
 	case RestartContainer:
-		return sup.Restart(ctx, op.Instance.ID, op.Timeout)
+		return o.restart(ctx, sup, op)
 	case KillContainer:
-		return sup.Kill(ctx, op.Instance.ID, op.Signal)
+		err := sup.Kill(ctx, op.Instance.ID, op.Signal)
+		if err == nil {
+			return nil
+		}
+		if state, gone := o.host.State(op.Instance.ID); gone == nil && state.Status == engine.Exited {
+			return nil // it ended by itself meanwhile
+		}
+		return err
 	case PauseContainer:
 		return sup.Pause(ctx, op.Instance.ID)
 	case UnpauseContainer:
@@ -191,7 +205,7 @@ func (o *operator) createContainer(ctx context.Context, op CreateContainer) erro
 			opts.Inherit = anonymousVolumes(old)
 		}
 	}
-	return o.create(ctx, op.Service, op.Instance, opts)
+	return o.create(ctx, o.withProviders(op.Service), op.Instance, opts)
 }
 
 func (o *operator) create(ctx context.Context, s types.ServiceConfig, inst *Instance, opts convertOptions) error {

@@ -13,6 +13,7 @@ import (
 	"compose/engine"
 	"compose/engine/build"
 	"compose/internal/roots"
+	"compose/internal/trace"
 )
 
 // Orchestrator carries out the verbs on one host.
@@ -103,7 +104,9 @@ func (o *Orchestrator) Up(ctx context.Context, p *types.Project, opts UpOptions)
 		}
 		images = &Plan{}
 	}
+	planning := trace.Begin("plan", p.Name)
 	plan, warnings, err := reconcile(p, obs, o.hashes(p), opts.ReconcileOptions)
+	planning.End()
 	if err != nil {
 		return err
 	}

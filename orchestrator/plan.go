@@ -39,6 +39,8 @@ type (
 		Service types.ServiceConfig
 		Image   string
 	}
+	// PushImage sends an image to its registry.
+	PushImage struct{ Image string }
 	// RemoveImage takes a name off an image, and the image away with the last.
 	RemoveImage struct{ Image string }
 	// CreateNetwork makes a network of the project.
@@ -121,6 +123,7 @@ type Instance struct {
 
 func (o PullImage) String() string     { return "pull image " + o.Image }
 func (o BuildImage) String() string    { return "build image " + o.Image }
+func (o PushImage) String() string     { return "push image " + o.Image }
 func (o RemoveImage) String() string   { return "remove image " + o.Image }
 func (o CreateNetwork) String() string { return "create network " + o.Config.Name }
 func (o RemoveNetwork) String() string { return "remove network " + o.Name }
@@ -128,7 +131,7 @@ func (o CreateVolume) String() string  { return "create volume " + o.Config.Name
 func (o RemoveVolume) String() string  { return "remove volume " + o.Name }
 func (o CreateContainer) String() string {
 	if o.Replaces != nil {
-		return "create a replacement for container " + o.Instance.Name
+		return "recreate " + o.Instance.Service
 	}
 	return "create container " + o.Instance.Name
 }
@@ -188,7 +191,7 @@ func (p *Plan) split() (make, start *Plan) {
 	make, start = &Plan{}, &Plan{}
 	for _, s := range p.Steps {
 		switch s.Op.(type) {
-		case StartContainer, UnpauseContainer, WaitFor:
+		case StartContainer, UnpauseContainer, WaitFor, RunPreStart:
 			start.Steps = append(start.Steps, s)
 		default:
 			make.Steps = append(make.Steps, s)
@@ -209,7 +212,9 @@ func (p *Plan) Print(w io.Writer) error {
 	var b strings.Builder
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "%d. %s", s.ID, s.Op)
-		if s.Reason != "" {
+		if op, ok := s.Op.(CreateContainer); ok && op.Replaces != nil {
+			fmt.Fprintf(&b, ": %s (container %s)", s.Reason, op.Instance.Name)
+		} else if s.Reason != "" {
 			fmt.Fprintf(&b, " (%s)", s.Reason)
 		}
 		if len(s.After) > 0 {

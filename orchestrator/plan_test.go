@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 const stack = `
@@ -75,7 +76,7 @@ func TestPlans(t *testing.T) {
 			first: "services: {a: {image: a}, b: {image: b, depends_on: [a]}}",
 			file:  "services: {a: {image: a}, b: {image: b, depends_on: [a], environment: [X=1]}}",
 			want: `
-1. create a replacement for container shop-b-1 (its configuration changed)
+1. recreate b: environment.X added 1 (container shop-b-1)
 2. stop container shop-b-1 (it is replaced) after 1
 3. remove container shop-b-1 (it is replaced) after 1, 2
 4. give the name shop-b-1 to its container (it has taken the other's place) after 3
@@ -88,7 +89,7 @@ func TestPlans(t *testing.T) {
 			file:  "services: {a: {image: a, user: x}, b: {image: b, depends_on: {a: {condition: service_started, restart: true}}}}",
 			want: `
 1. stop container shop-b-1 (service a, which it depends on, is recreated)
-2. create a replacement for container shop-a-1 (its configuration changed) after 1
+2. recreate a: user added x (container shop-a-1) after 1
 3. stop container shop-a-1 (it is replaced) after 2
 4. remove container shop-a-1 (it is replaced) after 2, 3
 5. give the name shop-a-1 to its container (it has taken the other's place) after 4
@@ -103,11 +104,11 @@ func TestPlans(t *testing.T) {
 			opts:  UpOptions{ReconcileOptions: ReconcileOptions{NoStart: true}},
 			want: `
 1. stop container shop-b-1 (service a, which it depends on, is recreated)
-2. create a replacement for container shop-a-1 (its configuration changed) after 1
+2. recreate a: user added x (container shop-a-1) after 1
 3. stop container shop-a-1 (it is replaced) after 2
 4. remove container shop-a-1 (it is replaced) after 2, 3
 5. give the name shop-a-1 to its container (it has taken the other's place) after 4
-6. create a replacement for container shop-b-1 (it shares with service a, which is recreated) after 5
+6. recreate b: it shares with service a, which is recreated (container shop-b-1) after 5
 7. remove container shop-b-1 (it is replaced) after 1, 6
 8. give the name shop-b-1 to its container (it has taken the other's place) after 7
 `,
@@ -118,7 +119,7 @@ func TestPlans(t *testing.T) {
 			file:  "services: {a: {image: a}}",
 			host:  func(t *testing.T, h *fakeHost) { h.images["a"] = "sha256:newer" },
 			want: `
-1. create a replacement for container shop-a-1 (its image changed)
+1. recreate a: its image changed a -> newer (container shop-a-1)
 2. stop container shop-a-1 (it is replaced) after 1
 3. remove container shop-a-1 (it is replaced) after 1, 2
 4. give the name shop-a-1 to its container (it has taken the other's place) after 3
@@ -177,8 +178,8 @@ func TestPlans(t *testing.T) {
 			file:  "services: {a: {image: a}}\nnetworks: {default: {internal: true}}",
 			want: `
 1. stop container shop-a-1 (network shop_default changed)
-2. remove network shop_default (its configuration changed) after 1
-3. create network shop_default (its configuration changed) after 2
+2. remove network shop_default (internal changed false -> true) after 1
+3. create network shop_default (internal changed false -> true) after 2
 4. start container shop-a-1 (it was stopped for a change) after 1, 3
 `,
 		},
@@ -197,8 +198,7 @@ func TestPlans(t *testing.T) {
 					}
 					p := load(t, "services: {a: {image: a, user: x}}")
 					s := p.Services["a"]
-					s.DependsOn, s.Scale, s.Deploy = nil, nil, nil
-					twin.Spec.Labels[LabelConfigHash] = hash(s)
+					twin.Spec.Labels[LabelConfigHash] = hash(origin(s))
 					h.containers[twin.ID] = &twin
 					state := *h.states[id]
 					state.Status = "created"
@@ -285,8 +285,8 @@ func TestRecreatePolicies(t *testing.T) {
 			plan := r.plan(load(t, c.file), UpOptions{ReconcileOptions: c.opts})
 			var got []string
 			for line := range strings.Lines(plan) {
-				if _, rest, ok := strings.Cut(line, "create a replacement for container "); ok {
-					got = append(got, strings.Fields(rest)[0])
+				if _, rest, ok := strings.Cut(line, "(container "); ok {
+					got = append(got, strings.TrimRight(strings.Fields(rest)[0], ")"))
 				}
 			}
 			if strings.Join(got, " ") != strings.Join(c.want, " ") {
@@ -326,6 +326,23 @@ func TestMissingImages(t *testing.T) {
 				t.Errorf("did %q", did)
 			}
 		})
+	}
+}
+
+// TestPullPolicyRefresh pulls what is older than its service allows.
+func TestPullPolicyRefresh(t *testing.T) {
+	for yaml, want := range map[string]bool{
+		"pull_policy: daily": true, "pull_policy: weekly": false, "pull_policy: every_29h": true, "pull_policy: every_31h": false,
+		"pull_policy: refresh, pull_refresh_after: 1d": true, "pull_policy: refresh, pull_refresh_after: 2d": false, "pull_policy: missing": false,
+	} {
+		obs := &Observed{Images: map[string]string{"a": "sha256:x"}, Tagged: map[string]time.Time{"a": time.Now().Add(-30 * time.Hour)}}
+		plan, err := planImages(load(t, "services: {a: {image: a, "+yaml+"}}"), obs, ImageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Empty() == want {
+			t.Errorf("%s: pulled: %v, want %v", yaml, !plan.Empty(), want)
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ type ReconcileOptions struct {
 	RecreateDeps  Recreate // of what they depend on
 	RenewAnon     bool     // new anonymous volumes for replaced containers
 	RemoveOrphans bool
+	AllResources  bool // also networks and volumes that no service uses
+	IgnoreOrphans bool // say nothing of containers of services that are no more
 	NoStart       bool
 	Wait          bool           // until everything runs and is healthy
 	Timeout       *time.Duration // for containers that are stopped; nil: their own
@@ -67,7 +69,7 @@ func newReconciler(p *types.Project, obs *Observed, hashes map[string]string, op
 		project: p, obs: obs, hashes: hashes, opts: opts, plan: &Plan{},
 		networks: map[string]*Step{}, volumes: map[string]*Step{},
 		services: map[string]*serviceSteps{}, stopped: map[string]*Step{},
-		waits: map[string]*Step{},
+		waits: map[string]*Step{}, providers: map[string]*Step{},
 	}
 }
 
@@ -84,6 +86,8 @@ type reconciler struct {
 	services map[string]*serviceSteps // what has been planned for a service
 	stopped  map[string]*Step         // container ID -> the step that stops it
 	waits    map[string]*Step         // service and condition -> the wait for it
+
+	providers map[string]*Step // service -> what its provider does
 }
 
 // serviceSteps is where a service's containers will be after the plan.
@@ -135,25 +139,32 @@ func (r *reconciler) planNetworks() error {
 		have := r.obs.Networks[n.Name]
 		users := servicesOnNetwork(r.project, key)
 		switch {
+		case networkMode(n) != "":
+			// There is nothing to make.
 		case bool(n.External):
 			if have == nil && n.Name != "none" && n.Name != "host" && n.Name != "bridge" {
 				return fmt.Errorf("network %s declared as external, but could not be found", n.Name)
 			}
-		case len(users) == 0:
+		case len(users) == 0 && !r.opts.AllResources:
 			// Docker Compose makes only what is used.
 		case have == nil:
 			r.networks[key] = r.plan.add(CreateNetwork{Key: key, Config: n}, "not found")
 		case have.Labels[LabelProject] != r.project.Name:
 			r.warn("a network with name %s exists but was not created for project %q.\nSet `external: true` to use an existing network", n.Name, r.project.Name)
 		case have.Labels[LabelConfigHash] != "" && have.Labels[LabelConfigHash] != networkHash(n):
+			want, err := networkConfig(r.project, key, n)
+			if err != nil {
+				return err
+			}
+			reason := networkChanged(have, want)
 			var stops []*Step
 			for _, c := range r.obs.Containers {
 				if c.Running() && slices.ContainsFunc(c.Spec.Networks, onNetwork(n.Name)) {
 					stops = append(stops, r.stop(c, "network "+n.Name+" changed"))
 				}
 			}
-			gone := r.plan.add(RemoveNetwork{Name: n.Name}, "its configuration changed", stops...)
-			r.networks[key] = r.plan.add(CreateNetwork{Key: key, Config: n}, "its configuration changed", gone)
+			gone := r.plan.add(RemoveNetwork{Name: n.Name}, reason, stops...)
+			r.networks[key] = r.plan.add(CreateNetwork{Key: key, Config: n}, reason, gone)
 		}
 	}
 	return nil
@@ -170,7 +181,7 @@ func (r *reconciler) planVolumes() error {
 			if have == nil {
 				return fmt.Errorf("external volume %q not found", v.Name)
 			}
-		case !volumeUsed(r.project, key):
+		case !volumeUsed(r.project, key) && !r.opts.AllResources:
 		case have == nil:
 			r.volumes[key] = r.plan.add(CreateVolume{Key: key, Config: v}, "not found")
 		case have.Labels[LabelProject] == "":
@@ -192,6 +203,9 @@ func (r *reconciler) planOrphans() {
 		return
 	}
 	if !r.opts.RemoveOrphans {
+		if r.opts.IgnoreOrphans {
+			return
+		}
 		names := make([]string, len(orphans))
 		for i, c := range orphans {
 			names[i] = c.Name()

@@ -16,6 +16,11 @@ import (
 // planService brings a service to its number of containers, all of them as
 // the file has them now.
 func (r *reconciler) planService(s types.ServiceConfig) error {
+	if s.Provider != nil {
+		r.services[s.Name] = &serviceSteps{}
+		r.providers[s.Name] = r.plan.add(RunProvider{Service: s, Command: "up"}, "provider service", r.providersOf(s)...)
+		return nil
+	}
 	scale := s.GetScale()
 	if scale > 1 && s.ContainerName != "" {
 		return fmt.Errorf("the %q service is using the custom container name %q. Docker requires each container to have a unique name. Remove the custom name to scale the service", s.Name, s.ContainerName)
@@ -42,7 +47,7 @@ func (r *reconciler) planService(s types.ServiceConfig) error {
 	}
 	needs := r.creationNeeds(s)
 	for _, c := range keep {
-		name := containerName(r.project.Name, s, c.Number)
+		name := containerName(r.project, s, c.Number)
 		if reason, ok := outdated[c]; ok {
 			steps.recreated = true
 			steps.targets = append(steps.targets, r.recreate(s, c, name, reason, needs))
@@ -59,7 +64,7 @@ func (r *reconciler) planService(s types.ServiceConfig) error {
 		next = max(next, c.Number+1)
 	}
 	for n := len(keep); n < scale; n++ {
-		inst := &Instance{Name: containerName(r.project.Name, s, next), Service: s.Name, Number: next}
+		inst := &Instance{Name: containerName(r.project, s, next), Service: s.Name, Number: next}
 		created := r.plan.add(CreateContainer{Instance: inst, Service: s, Hash: r.hashes[s.Name]}, "no existing container", needs...)
 		steps.targets = append(steps.targets, &target{inst: inst, ready: []*Step{created}})
 		next++
@@ -84,12 +89,15 @@ func (r *reconciler) outdated(s types.ServiceConfig, c *Container) string {
 		return "it shares with service " + dep + ", which is recreated"
 	}
 	if c.Label(LabelConfigHash) != r.hashes[s.Name] {
-		return "its configuration changed"
+		return configurationChanged(c, s)
 	}
 	if id := r.obs.Images[imageName(r.project, s)]; id != "" && id != c.ImageID {
-		return "its image changed"
+		return "its image changed " + shortID(c.ImageID) + " -> " + shortID(id)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Networks)) {
+		if networkMode(r.project.Networks[key]) != "" {
+			continue
+		}
 		name := r.project.Networks[key].Name
 		if !slices.ContainsFunc(c.Spec.Networks, onNetwork(name)) {
 			return "it is not on network " + name
@@ -105,6 +113,12 @@ func (r *reconciler) outdated(s types.ServiceConfig, c *Container) string {
 		}
 	}
 	return ""
+}
+
+// shortID is an image's ID as lists show it.
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(12, len(id))]
 }
 
 // recreatedPeer is the service whose container this one holds on to by ID
@@ -137,7 +151,7 @@ func peers(s types.ServiceConfig) []string {
 
 // creationNeeds are the steps before a container of the service can be made.
 func (r *reconciler) creationNeeds(s types.ServiceConfig) []*Step {
-	var needs []*Step
+	needs := r.providersOf(s) // whose words become its environment
 	for _, key := range slices.Sorted(maps.Keys(s.Networks)) {
 		needs = append(needs, r.networks[key])
 	}
@@ -152,6 +166,17 @@ func (r *reconciler) creationNeeds(s types.ServiceConfig) []*Step {
 		}
 	}
 	return needs
+}
+
+// providersOf are the steps of the providers that a service depends on.
+func (r *reconciler) providersOf(s types.ServiceConfig) []*Step {
+	var out []*Step
+	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		if step := r.providers[name]; step != nil {
+			out = append(out, step)
+		}
+	}
+	return out
 }
 
 // recreate replaces a container. The new one is made under a name of its own
@@ -200,6 +225,7 @@ func (r *reconciler) planStart(s types.ServiceConfig) {
 	steps := r.services[s.Name]
 	var deps []*Step
 	depsPlanned := false
+	hooks := r.newPreStart(s, steps)
 	for _, t := range steps.targets {
 		after := slices.Clone(t.ready)
 		reason := "it is created"
@@ -225,13 +251,14 @@ func (r *reconciler) planStart(s types.ServiceConfig) {
 			deps = r.dependencies(s)
 			depsPlanned = true
 		}
-		t.start = r.plan.add(StartContainer{Instance: t.inst}, reason, append(after, deps...)...)
+		after = append(after, deps...)
+		t.start = r.plan.add(StartContainer{Instance: t.inst}, reason, append(after, hooks.before(t, after)...)...)
 	}
 }
 
 // dependencies are the steps after which a service may start.
 func (r *reconciler) dependencies(s types.ServiceConfig) []*Step {
-	var out []*Step
+	out := r.providersOf(s)
 	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
 		steps, ok := r.services[name]
 		if !ok || len(steps.targets) == 0 {

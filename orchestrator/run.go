@@ -28,7 +28,7 @@ type RunOptions struct {
 }
 
 // CreateOneOff starts what the service depends on and creates, but does not
-// start, a one-off container of it.
+// start, a one-off container of it. With DryRun it says so, and gives none.
 func (o *Orchestrator) CreateOneOff(ctx context.Context, p *types.Project, opts RunOptions) (*engine.Container, error) {
 	s, ok := p.Services[opts.Service]
 	if !ok {
@@ -52,8 +52,11 @@ func (o *Orchestrator) CreateOneOff(ctx context.Context, p *types.Project, opts 
 	if err != nil {
 		return nil, err
 	}
-	if err := o.ensureImages(ctx, op, lock, obs, images, opts.Images); err != nil {
-		return nil, err
+	if o.DryRun == nil {
+		if err := o.ensureImages(ctx, op, lock, obs, images, opts.Images); err != nil {
+			return nil, err
+		}
+		images = &Plan{}
 	}
 	plan, warnings, err := planRun(p, s, obs, o.hashes(p), opts)
 	if err != nil {
@@ -74,10 +77,20 @@ func (o *Orchestrator) CreateOneOff(ctx context.Context, p *types.Project, opts 
 			return nil, err
 		}
 	}
+	inst := &Instance{Service: s.Name}
+	if o.DryRun != nil {
+		plan = images.then(plan)
+		inst.Name = opts.Name
+		if inst.Name == "" {
+			inst.Name = "for service " + s.Name
+		}
+		created := plan.add(CreateContainer{Instance: inst, Service: s}, "run makes one of its own", slices.Clone(plan.Steps)...)
+		plan.add(StartContainer{Instance: inst}, "it is created", created)
+		return nil, plan.Print(o.DryRun)
+	}
 	if err := o.run(ctx, op, lock, plan); err != nil {
 		return nil, err
 	}
-	inst := &Instance{Service: s.Name}
 	err = op.create(context.WithoutCancel(ctx), s, inst, oneOffOptions(ctx, p, s, op, opts, o.Hash(s)))
 	if err != nil {
 		return nil, err
@@ -145,7 +158,7 @@ func oneOffOptions(ctx context.Context, p *types.Project, s types.ServiceConfig,
 		File:       func(f projectFile) (string, error) { return writeFile(op.roots, op.name, f) },
 	}
 	if c.Name == "" {
-		c.Name = p.Name + "-" + s.Name + "-run-" + slug[:12]
+		c.Name = strings.Join([]string{p.Name, s.Name, "run", slug[:12]}, separator(p))
 	}
 	return c
 }

@@ -8,6 +8,7 @@ import (
 
 	"compose/engine"
 	"compose/internal/roots"
+	"compose/netbridge"
 	"compose/orchestrator/supervisor/api"
 	"compose/orchestrator/supervisor/client"
 )
@@ -18,6 +19,9 @@ func OpenHost(r roots.Roots) (Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What fails of these is tried again by the next command.
+	_ = e.SweepBuilds(context.Background())
+	_ = e.Sweep(context.Background())
 	return &engineHost{engine: e, roots: r}, nil
 }
 
@@ -93,6 +97,14 @@ func (s *supervised) Remove(ctx context.Context, id string, force, volumes bool)
 	return said(s.Client.Remove(ctx, id, force, volumes))
 }
 
+func (s *supervised) Connect(ctx context.Context, id string, ep netbridge.EndpointConfig) error {
+	return said(s.Client.Connect(ctx, id, ep))
+}
+
+func (s *supervised) Disconnect(ctx context.Context, id, network string) error {
+	return said(s.Client.Disconnect(ctx, id, network))
+}
+
 func (s *supervised) Resize(ctx context.Context, id string, size WindowSize) error {
 	return said(s.Client.Resize(ctx, id, size.Rows, size.Columns))
 }
@@ -106,8 +118,8 @@ func (s *supervised) Attach(ctx context.Context, id string, streams Streams) (fu
 	return wait, said(err)
 }
 
-func (s *supervised) Events(ctx context.Context) (<-chan LifeEvent, error) {
-	events, err := s.Client.Events(ctx)
+func (s *supervised) Events(ctx context.Context, since, until time.Time) (<-chan LifeEvent, error) {
+	events, err := s.Client.Events(ctx, since, until)
 	if err != nil {
 		return nil, said(err)
 	}
@@ -126,7 +138,7 @@ func (s *supervised) Events(ctx context.Context) (<-chan LifeEvent, error) {
 }
 
 func lifeEvent(e api.Event) LifeEvent {
-	l := LifeEvent{ID: e.ID, Action: e.Action, Restarting: e.Attributes["restarting"] == "true"}
+	l := LifeEvent{ID: e.ID, Action: e.Action, Restarting: e.Attributes["restarting"] == "true", Time: e.Time, Attributes: e.Attributes}
 	l.ExitCode, _ = strconv.Atoi(e.Attributes["exitCode"])
 	return l
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,7 @@ func (o *Orchestrator) pick(ctx context.Context, sel Selection, oneOff bool) ([]
 }
 
 // change locks the project, picks containers, plans and carries the plan out.
+// No plan means that there is nothing to do.
 func (o *Orchestrator) change(ctx context.Context, sel Selection, oneOff bool, plan func([]*Container) (*Plan, error)) error {
 	lock, err := o.lock(sel.Name)
 	if err != nil {
@@ -59,7 +61,7 @@ func (o *Orchestrator) change(ctx context.Context, sel Selection, oneOff bool, p
 		return err
 	}
 	todo, err := plan(picked)
-	if err != nil {
+	if todo == nil || err != nil {
 		return err
 	}
 	op := newOperator(o.Host, o.Roots, sel.Name, sel.Project, &Observed{Project: sel.Name, Containers: picked})
@@ -71,8 +73,9 @@ type StartOptions struct {
 	Wait bool
 }
 
-// Start starts containers that exist, in the order of their dependencies.
+// Start starts containers that exist, and those that they depend on first.
 func (o *Orchestrator) Start(ctx context.Context, sel Selection, opts StartOptions) error {
+	sel.Services = withDependencies(sel.Project, sel.Services)
 	return o.change(ctx, sel, false, func(picked []*Container) (*Plan, error) {
 		p := sel.Project
 		if p == nil {
@@ -105,6 +108,22 @@ func (o *Orchestrator) Start(ctx context.Context, sel Selection, opts StartOptio
 		}
 		return r.plan, checkPorts(o.Host, r.plan, obs)
 	})
+}
+
+// withDependencies is the services and all that they depend on.
+func withDependencies(p *types.Project, services []string) []string {
+	if p == nil {
+		return services
+	}
+	all := slices.Clone(services)
+	for i := 0; i < len(all); i++ {
+		for _, dep := range slices.Sorted(maps.Keys(p.Services[all[i]].DependsOn)) {
+			if _, enabled := p.Services[dep]; enabled && !slices.Contains(all, dep) {
+				all = append(all, dep)
+			}
+		}
+	}
+	return all
 }
 
 // Stop stops containers, dependents before what they depend on.
@@ -142,6 +161,7 @@ func planStop(sel Selection, picked []*Container, timeout *time.Duration) *Plan 
 	for _, c := range picked {
 		visit(c.Service)
 	}
+	planProviders(plan, sel.Project, "stop", sel.Services, slices.Clone(plan.Steps))
 	return plan
 }
 

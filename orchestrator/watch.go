@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"compose/engine"
 )
@@ -17,6 +18,8 @@ type LifeEvent struct {
 	ExitCode int    // of "die"
 	// Restarting says of "die" that the restart policy starts it again.
 	Restarting bool
+	Time       time.Time
+	Attributes map[string]string
 }
 
 // watch follows the output of containers and what happens to them, until all
@@ -67,7 +70,7 @@ func (w *watch) subscribe() error {
 	if err != nil || sup == nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx)
+	w.events, err = sup.Events(w.ctx, time.Time{}, time.Time{})
 	if errors.Is(err, ErrNoSupervisor) {
 		return nil
 	}
@@ -304,6 +307,6 @@ func (w *watch) lost() error {
 	if err != nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx)
+	w.events, err = sup.Events(w.ctx, time.Time{}, time.Time{})
 	return err
 }

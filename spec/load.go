@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/errdefs"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/paths"
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/sirupsen/logrus"
 )
 
 // ErrNoFile says that no Compose file was named or found.
@@ -26,13 +29,19 @@ type Options struct {
 	Profiles    []string
 	Services    []string // these and what they depend on; none: all
 	Environ     []string // nil: the process's
-	// Compatibility is Docker Compose's --compatibility.
+	// Compatibility names containers and images with underscores: the project
+	// then has COMPOSE_COMPATIBILITY in its environment.
 	Compatibility bool
+	// Remote fetches files that are not of this host; nil: they are not known.
+	Remote       loader.ResourceLoader
+	AllResources bool // keep networks and volumes that no service uses
 }
 
 // Project is a loaded project. It is not to be changed.
 type Project struct {
 	*types.Project
+	// Refused are the fields in use that keep services from being run.
+	Refused []Refusal
 }
 
 // Warning is something in a file that is not an error.
@@ -48,67 +57,107 @@ func (w Warning) String() string {
 	return (&FileError{File: w.File, Line: w.Line, Column: w.Column, Field: w.Field, Message: w.Message}).Error()
 }
 
-// Load reads and validates the files of a project.
+// Load reads and validates the files of a project that is to be run.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
-	options, err := o.options()
+	heard := listen()
+	defer heard.stop()
+	p, options, err := o.project(ctx, Skip{Environment: true})
+	if err != nil {
+		return nil, heard.warnings(), err
+	}
+	if _, err := graph(p.Services); err != nil {
+		return nil, heard.warnings(), explain(err, options)
+	}
+	refusals := refused(p, options)
+	if p, err = o.selected(p); err != nil {
+		return nil, heard.warnings(), err
+	}
+	// Not before: a service that is left out may lack its files.
+	resolved, err := p.WithServicesEnvironmentResolved(true)
+	if err != nil {
+		return nil, heard.warnings(), explain(err, options)
+	}
+	return &Project{Project: resolved, Refused: refusals}, append(heard.warnings(), warned(p, options)...), nil
+}
+
+// project loads the files, without the selection of services.
+func (o Options) project(ctx context.Context, skip Skip) (*types.Project, *cli.ProjectOptions, error) {
+	options, err := o.options(skip.steps())
 	if err != nil {
 		return nil, nil, err
 	}
-	if options.Name, err = projectName(options); err != nil {
-		return nil, nil, err
+	if !skip.Interpolation && !skip.Normalization {
+		// To find the name, the loader would parse all of the files once more.
+		if options.Name, err = projectName(options); err != nil {
+			return nil, nil, explain(err, options)
+		}
 	}
 	p, err := options.LoadProject(ctx)
 	if err != nil {
 		return nil, nil, explain(asNoFile(err), options)
 	}
-	if _, err := graph(p.Services); err != nil {
-		return nil, nil, explain(err, options)
+	if p.Name == "" {
+		return nil, nil, errors.New("the project has no name; give it one with -p or name")
 	}
-	warnings := unsupported(p, options)
-	if p, err = p.WithServicesEnvironmentResolved(true); err != nil {
-		return nil, nil, explain(err, options)
-	}
+	return p, options, nil
+}
+
+// selected leaves the project with the services asked for and what they need.
+func (o Options) selected(p *types.Project) (*types.Project, error) {
 	if len(o.Services) > 0 {
+		var err error
 		if p, err = p.WithServicesEnabled(o.Services...); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if p, err = p.WithSelectedServices(o.Services); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return &Project{Project: p.WithoutUnnecessaryResources()}, warnings, nil
+	if o.AllResources {
+		return p, nil
+	}
+	return p.WithoutUnnecessaryResources(), nil
 }
 
 // options are those of the loader, with the files found.
-func (o Options) options() (*cli.ProjectOptions, error) {
-	// What the loader has to say comes as warnings and errors.
-	logrus.SetLevel(logrus.ErrorLevel)
+func (o Options) options(steps []cli.ProjectOptionsFn) (*cli.ProjectOptions, error) {
 	environ := o.Environ
 	if environ == nil {
 		environ = os.Environ()
+	}
+	if !slices.ContainsFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, "PWD=") }) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		environ = append(slices.Clip(environ), "PWD="+wd)
 	}
 	dir := o.ProjectDir
 	if dir == "" {
 		dir = o.WorkingDir
 	}
-	wd, err := os.Getwd()
-	if err != nil {
-		return nil, err
+	envFiles := make([]string, len(o.EnvFiles))
+	for i, file := range o.EnvFiles {
+		envFiles[i] = paths.ExpandUser(file)
 	}
-	options, err := cli.NewProjectOptions(o.Files,
-		cli.WithoutEnvironmentResolution,
+	if o.Compatibility {
+		environ = append(slices.Clip(environ), "COMPOSE_COMPATIBILITY=true")
+	}
+	if o.Remote != nil {
+		steps = append(steps, cli.WithResourceLoader(o.Remote))
+	}
+	options, err := cli.NewProjectOptions(o.Files, append(steps,
 		cli.WithWorkingDirectory(dir),
 		cli.WithEnv(environ),
-		cli.WithEnv([]string{"PWD=" + wd}),
-		cli.WithEnvFiles(o.EnvFiles...),
+		cli.WithEnvFiles(envFiles...),
 		cli.WithDotEnv,
 		cli.WithConfigFileEnv,
 		cli.WithDefaultConfigPath,
-		cli.WithEnvFiles(o.EnvFiles...),
+		cli.WithEnvFiles(envFiles...),
 		cli.WithDotEnv,
 		cli.WithDefaultProfiles(o.Profiles...),
 		cli.WithName(o.ProjectName),
-	)
+	)...)
 	return options, asNoFile(err)
 }
 

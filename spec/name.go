@@ -2,9 +2,9 @@ package spec
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -12,12 +12,15 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"go.yaml.in/yaml/v4"
+
+	"compose/internal/lazy"
 )
 
 // Name is the name of a project, which is all that some verbs need of it. The
 // files are looked for and looked at, and not loaded.
 func Name(o Options) (string, error) {
-	options, err := o.options()
+	defer listen().stop()
+	options, err := o.options(nil)
 	if err != nil {
 		return "", err
 	}
@@ -38,6 +41,15 @@ func projectName(o *cli.ProjectOptions) (string, error) {
 	for _, path := range o.ConfigPaths {
 		if path == "-" {
 			return "", nil // can be read once only: the loader will
+		}
+		for _, r := range o.ResourceLoaders {
+			if r.Accept(path) {
+				local, err := r.Load(context.Background(), path)
+				if err != nil {
+					return "", err
+				}
+				path = local
+			}
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -74,7 +86,7 @@ func checkedName(name string) (string, error) {
 }
 
 // plainName is a top-level name as nearly everybody writes it.
-var plainName = regexp.MustCompile(`^name:[ \t]+([A-Za-z0-9_.${}:?+-]+)[ \t]*(?:#.*)?$`)
+var plainName = lazy.Regexp(`^name:[ \t]+([A-Za-z0-9_.${}:?+-]+)[ \t]*(?:#.*)?$`)
 
 // writtenName finds the top-level name in a file. A key at the beginning of a
 // line is at the top level of a block mapping, so most files need no parser.
@@ -92,7 +104,7 @@ func writtenName(data []byte) string {
 		first = false
 		switch {
 		case strings.HasPrefix(text, "name:"):
-			m := plainName.FindStringSubmatch(text)
+			m := plainName().FindStringSubmatch(text)
 			if m == nil {
 				return parsedName(data)
 			}

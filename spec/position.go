@@ -3,13 +3,14 @@ package spec
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v4"
+
+	"compose/internal/lazy"
 )
 
 // source is one Compose file as a tree of nodes that know where they are.
@@ -22,7 +23,7 @@ type source struct {
 // decides about it.
 type fileList []source
 
-var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
+var yamlLine = lazy.Regexp(`line (\d+): (.*)`)
 
 // readFiles parses the files; the error is a *FileError about the first that is no
 // YAML.
@@ -36,7 +37,7 @@ func readFiles(paths []string) (fileList, *FileError) {
 		s := source{path: shown(path), root: &yaml.Node{}}
 		if err := yaml.Unmarshal(data, s.root); err != nil {
 			e := &FileError{File: s.path, Message: strings.TrimPrefix(err.Error(), "yaml: "), Err: err}
-			if m := yamlLine.FindStringSubmatch(oneLine(e.Message)); m != nil {
+			if m := yamlLine().FindStringSubmatch(oneLine(e.Message)); m != nil {
 				e.Line, _ = strconv.Atoi(m[1])
 				e.Column = 1
 				e.Message = m[2] + "; check the indentation, quotes and brackets at or above this line"
@@ -200,24 +201,56 @@ func (l fileList) duplicate(line, key, first, message string) *FileError {
 	return &FileError{Message: message}
 }
 
-// portEntry finds the entry of some service's ports in which a text is.
-func (l fileList) portEntry(text, message string) *FileError {
+// entry finds the entry of some service's list that a text is in.
+func (l fileList) entry(kind string, in func(entry, text string) bool, text, message string) *FileError {
 	for _, s := range l {
 		services := s.valueOf("services")
 		if services == nil || services.Kind != yaml.MappingNode {
 			continue
 		}
 		for i := 0; i+1 < len(services.Content); i += 2 {
-			field := "services." + services.Content[i].Value + ".ports"
+			field := "services." + services.Content[i].Value + "." + kind
 			list := s.valueOf(field)
 			if list == nil {
 				continue
 			}
 			for _, entry := range list.Content {
-				if entry.Kind == yaml.ScalarNode && strings.Contains(entry.Value, text) {
+				if entry.Kind == yaml.ScalarNode && in(entry.Value, text) {
 					return &FileError{File: s.path, Line: entry.Line, Column: entry.Column, Field: field, Message: message}
 				}
 			}
+		}
+	}
+	return &FileError{Message: message}
+}
+
+// naming finds where a file is named, by what its path ends in.
+func (l fileList) naming(path, message string) *FileError {
+	for _, s := range l {
+		if at := naming(s.root, path); at != nil {
+			return &FileError{File: s.path, Line: at.Line, Column: at.Column, Message: message}
+		}
+	}
+	return &FileError{Message: message}
+}
+
+func naming(node *yaml.Node, path string) *yaml.Node {
+	if node.Kind == yaml.ScalarNode && node.Value != "" && strings.HasSuffix(path, "/"+strings.TrimLeft(filepath.Clean(node.Value), "./")) {
+		return node
+	}
+	for _, c := range node.Content {
+		if at := naming(c, path); at != nil {
+			return at
+		}
+	}
+	return nil
+}
+
+// whole is about the first file that has no keys.
+func (l fileList) whole(message string) *FileError {
+	for _, s := range l {
+		if content(s.root).Kind != yaml.MappingNode {
+			return &FileError{File: s.path, Message: message}
 		}
 	}
 	return &FileError{Message: message}

@@ -9,14 +9,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/lazy"
 	"compose/internal/roots"
 	"compose/internal/statefile"
 )
@@ -58,7 +59,7 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("remove %s: volume is in use - [%s]", e.Name, strings.Join(e.By, ", "))
 }
 
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // Store is the volumes of one root.
 type Store struct{ dir string }
@@ -77,7 +78,7 @@ func (s *Store) lock() (*filelock.Lock, error) {
 
 // Create makes a volume, or returns the one that exists.
 func (s *Store) Create(c Config) (*Volume, error) {
-	if !validName.MatchString(c.Name) || len(c.Name) > 255 {
+	if !validName().MatchString(c.Name) || len(c.Name) > 255 {
 		return nil, fmt.Errorf("%q includes invalid characters for a volume name: only letters, digits, '_', '.' and '-' are allowed", c.Name)
 	}
 	if c.Driver != "" && c.Driver != "local" {
@@ -96,10 +97,12 @@ func (s *Store) Create(c Config) (*Volume, error) {
 	if v, err := s.Get(c.Name); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return v, err
 	}
+	s.sweep()
 	if err := os.MkdirAll(s.Path(c.Name), 0o755); err != nil {
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}
-	v := &Volume{Version: 1, Name: c.Name, Driver: "local", Options: c.Options, Labels: c.Labels, Created: time.Now().UTC()}
+	fault.Point("volumes: directory made")
+	v := &Volume{Version: recordVersion, Name: c.Name, Driver: "local", Options: c.Options, Labels: c.Labels, Created: time.Now().UTC()}
 	// The record last: without it the directory is none of a volume.
 	if err := statefile.WriteJSON(s.record(c.Name), v); err != nil {
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
@@ -107,17 +110,23 @@ func (s *Store) Create(c Config) (*Volume, error) {
 	return v, nil
 }
 
+// recordVersion is the format of a volume's record.
+const recordVersion = 1
+
 // Get returns a volume, or *NotFoundError.
 func (s *Store) Get(name string) (*Volume, error) {
-	if !validName.MatchString(name) {
+	if !validName().MatchString(name) {
 		return nil, &NotFoundError{name}
 	}
 	var v Volume
-	err := statefile.ReadJSON(s.record(name), &v)
+	err := statefile.ReadVersioned(s.record(name), &v, &v.Version, recordVersion)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &NotFoundError{name}
 	}
-	return &v, err
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
 }
 
 // List returns all volumes by name.
@@ -152,6 +161,7 @@ func (s *Store) Remove(name string) error {
 	if _, err := s.Get(name); err != nil {
 		return err
 	}
+	s.sweep()
 	// Out of sight first: a volume that is half deleted is no volume.
 	trash, err := os.MkdirTemp(s.dir, ".trash-")
 	if err != nil {
@@ -160,6 +170,7 @@ func (s *Store) Remove(name string) error {
 	if err := os.Rename(filepath.Join(s.dir, name), filepath.Join(trash, "v")); err != nil {
 		return err
 	}
+	fault.Point("volumes: out of sight")
 	if err := statefile.SyncDir(s.dir); err != nil {
 		return err
 	}
@@ -167,6 +178,25 @@ func (s *Store) Remove(name string) error {
 		return fmt.Errorf("delete the files of volume %s: %w", name, err)
 	}
 	return nil
+}
+
+// sweep clears away what killed processes have left: volumes half removed, and
+// those half made, if they hold nothing. The caller holds the lock.
+func (s *Store) sweep() {
+	entries, _ := os.ReadDir(s.dir)
+	for _, e := range entries {
+		dir := filepath.Join(s.dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".trash-") {
+			_ = os.RemoveAll(dir) // what stays is swept by the next
+			continue
+		}
+		if _, err := os.Lstat(s.record(e.Name())); !e.IsDir() || !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		statefile.Sweep(dir)
+		_ = os.Remove(s.Path(e.Name())) // not where it has files: somebody may want them
+		_ = os.Remove(dir)
+	}
 }
 
 // MountSource says what a container mounts for a volume: a directory to bind,
@@ -213,6 +243,10 @@ func (s *Store) CopyUp(name string, from int) error {
 	}
 	// Into a directory beside it first, so that a crash leaves the volume empty
 	// and the next container fills it.
+	left, _ := filepath.Glob(filepath.Join(s.dir, name, ".copy-*"))
+	for _, dir := range left {
+		_ = os.RemoveAll(dir) // of one that was killed
+	}
 	tmp, err := os.MkdirTemp(filepath.Join(s.dir, name), ".copy-")
 	if err != nil {
 		return err
@@ -230,6 +264,7 @@ func (s *Store) CopyUp(name string, from int) error {
 	if err := unix.Syncfs(to); err != nil {
 		return err
 	}
+	fault.Point("volumes: copied")
 	// Not os.Rename, which takes no empty directory for a target.
 	return unix.Rename(tmp, s.Path(name))
 }

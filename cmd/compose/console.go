@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -44,8 +45,31 @@ func (app *App) connect(tty, interactive bool) (*console, error) {
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	c.streams.Signals = signals
+	c.streams.Signals = app.impatient(signals)
 	return c, nil
+}
+
+// patience is how many signals that ask for the end a process may leave
+// without effect before the command ends without it, as Docker's does.
+const patience = 3
+
+// impatient passes signals on, and ends the command at the last one.
+func (app *App) impatient(signals <-chan os.Signal) <-chan os.Signal {
+	out := make(chan os.Signal, cap(signals))
+	go func() {
+		asked := 0
+		for s := range signals {
+			if s == syscall.SIGINT || s == syscall.SIGTERM {
+				asked++
+			}
+			if asked == patience {
+				fmt.Fprintf(app.Stderr, "\ngot %d SIGTERM/SIGINTs, forcefully exiting\n", patience)
+				os.Exit(1)
+			}
+			out <- s
+		}
+	}()
+	return out
 }
 
 func (c *console) done() { c.restore() }

@@ -22,6 +22,7 @@ type createFlags struct {
 	quietPull, quietBuild     bool
 	forceRecreate, noRecreate bool
 	removeOrphans             bool
+	ignoreOrphans             bool
 	scale                     []string
 	timeout                   int
 	timeoutSet                bool
@@ -55,8 +56,8 @@ func (f *createFlags) check() error {
 		return errors.New("--build and --no-build are incompatible")
 	case f.forceRecreate && f.noRecreate:
 		return errors.New("--force-recreate and --no-recreate are incompatible")
-	case f.removeOrphans && envBool("COMPOSE_IGNORE_ORPHANS"):
-		return errors.New("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+	case f.pull == "policy": // that is the default
+		f.pull = ""
 	case f.pull != "" && !slices.Contains([]string{"always", "missing", "if_not_present", "never", "build"}, f.pull):
 		return fmt.Errorf("invalid --pull option %q", f.pull)
 	}
@@ -65,6 +66,9 @@ func (f *createFlags) check() error {
 
 // apply gives the project what --pull, --build and --scale say.
 func (f *createFlags) apply(p *types.Project) (*types.Project, error) {
+	if f.ignoreOrphans = ignoresOrphans(p); f.ignoreOrphans && f.removeOrphans {
+		return nil, errors.New("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+	}
 	scale := map[string]int{}
 	for _, opt := range f.scale {
 		name, num, ok := strings.Cut(opt, "=")
@@ -94,6 +98,13 @@ func (f *createFlags) apply(p *types.Project) (*types.Project, error) {
 	}), nil
 }
 
+// ignoresOrphans says whether COMPOSE_IGNORE_ORPHANS, which may also be in .env,
+// wants no word of containers of services that are no more.
+func ignoresOrphans(p *types.Project) bool {
+	v, _ := strconv.ParseBool(p.Environment["COMPOSE_IGNORE_ORPHANS"])
+	return v
+}
+
 // changeServices is the project with its services changed; the given one
 // stays as it is.
 func changeServices(p *types.Project, change func(*types.ServiceConfig)) *types.Project {
@@ -106,8 +117,8 @@ func changeServices(p *types.Project, change func(*types.ServiceConfig)) *types.
 	return &q
 }
 
-func (f *createFlags) reconcile(services []string) orchestrator.ReconcileOptions {
-	o := orchestrator.ReconcileOptions{Services: services, RemoveOrphans: f.removeOrphans, Timeout: f.stopWithin()}
+func (f *createFlags) reconcile(app *App, services []string) orchestrator.ReconcileOptions {
+	o := orchestrator.ReconcileOptions{Services: services, AllResources: app.AllResources, RemoveOrphans: f.removeOrphans, IgnoreOrphans: f.ignoreOrphans, Timeout: f.stopWithin()}
 	switch {
 	case f.forceRecreate:
 		o.Recreate = orchestrator.RecreateForce
@@ -144,7 +155,7 @@ func newCreateCommand(app *App) *cobra.Command {
 			if p, err = f.apply(p); err != nil {
 				return err
 			}
-			opts := orchestrator.UpOptions{ReconcileOptions: f.reconcile(args), Images: f.images(app)}
+			opts := orchestrator.UpOptions{ReconcileOptions: f.reconcile(app, args), Images: f.images(app)}
 			opts.NoStart = true
 			s, err := app.session(cmd.Context())
 			if err != nil {

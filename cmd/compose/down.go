@@ -17,7 +17,7 @@ func newDownCommand(app *App) *cobra.Command {
 		Short: "Stop and remove containers and networks",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.Images != "" && opts.Images != "all" && opts.Images != "local" {
-				return fmt.Errorf("invalid value for --rmi: %q", opts.Images)
+				return fmt.Errorf(`invalid value for --rmi: %q (legal values are "local", "all")`, opts.Images)
 			}
 			if !cmd.Flags().Changed("remove-orphans") {
 				opts.RemoveOrphans = envBool("COMPOSE_REMOVE_ORPHANS")

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
@@ -9,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"compose/orchestrator"
+	"compose/spec"
 )
 
 func newExecCommand(app *App) *cobra.Command {
@@ -22,7 +26,7 @@ func newExecCommand(app *App) *cobra.Command {
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Args = args[1:]
-			opts.Env = resolveEnv(env)
+			opts.Env = app.resolveProjectEnv(env)
 			// Both ends must be the user's terminal: one that is piped elsewhere
 			// would get the terminal's line feeds and echoes.
 			opts.TTY = !noTTY && term.IsTerminal(int(app.Stdout.Fd())) && term.IsTerminal(int(app.Stdin.Fd()))
@@ -40,6 +44,9 @@ func newExecCommand(app *App) *cobra.Command {
 				return err
 			}
 			s.close()
+			if app.wouldDo("run %q in container %s", opts.Args, c.Name()) {
+				return nil
+			}
 			if opts.Detach {
 				return exitOf(s.Host.Exec(context.WithoutCancel(cmd.Context()), c.ID, opts, orchestrator.Streams{}))
 			}
@@ -80,6 +87,27 @@ func legacyNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		name = "label"
 	}
 	return pflag.NormalizedName(name)
+}
+
+// resolveProjectEnv is resolveEnv where the project's environment files count
+// too, behind the command's own environment.
+func (app *App) resolveProjectEnv(env []string) []string {
+	if !slices.ContainsFunc(env, func(kv string) bool { return !strings.Contains(kv, "=") }) {
+		return resolveEnv(env)
+	}
+	vars, err := spec.EnvFileVariables(app.specOptions(nil))
+	if err != nil {
+		return resolveEnv(env) // there is no such file, or none that can be read
+	}
+	known := make([]string, len(env))
+	for i, kv := range env {
+		_, own := os.LookupEnv(kv)
+		if value, ok := vars[kv]; ok && !own {
+			kv += "=" + value
+		}
+		known[i] = kv
+	}
+	return resolveEnv(known)
 }
 
 // resolveEnv gives variables without a value that of the command's own

@@ -19,6 +19,18 @@ type containerImage struct {
 	ContainerName, Repository, Tag, Platform, ID, Size, Created string
 }
 
+// imageOfContainer is the same as JSON has it.
+type imageOfContainer struct {
+	ID            string    `json:"ID"`
+	ContainerName string    `json:"ContainerName"`
+	Repository    string    `json:"Repository"`
+	Tag           string    `json:"Tag"`
+	Platform      string    `json:"Platform"`
+	Size          int64     `json:"Size"`
+	Created       time.Time `json:"Created,omitzero"`
+	LastTagTime   time.Time `json:"LastTagTime,omitzero"`
+}
+
 func newImagesCommand(app *App) *cobra.Command {
 	var quiet bool
 	var format string
@@ -32,6 +44,7 @@ func newImagesCommand(app *App) *cobra.Command {
 					return err
 				}
 				var rows []*containerImage
+				var asJSON []*imageOfContainer
 				var ids []string
 				for _, c := range list {
 					img, err := s.Host.Image(ctx, c.ImageID)
@@ -51,12 +64,20 @@ func newImagesCommand(app *App) *cobra.Command {
 						row.Repository, row.Tag = img.RepoTags[0][:colon], img.RepoTags[0][colon+1:]
 					}
 					rows = append(rows, row)
+					full := &imageOfContainer{ID: img.ID, ContainerName: c.Name(), Platform: img.Platform, Size: img.Size, Created: img.Created, LastTagTime: img.Tagged}
+					if len(img.RepoTags) > 0 {
+						full.Repository, full.Tag = row.Repository, row.Tag
+					}
+					asJSON = append(asJSON, full)
 				}
 				if quiet {
 					for _, id := range ids {
 						fmt.Fprintln(app.Stdout, id)
 					}
 					return nil
+				}
+				if format == "json" {
+					return render.JSONArray(app.Stdout, asJSON)
 				}
 				if format == "" || format == "table" {
 					format = "table {{.ContainerName}}\t{{.Repository}}\t{{.Tag}}\t{{.Platform}}\t{{.ID}}\t{{.Size}}\t{{.Created}}"

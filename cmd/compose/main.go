@@ -24,7 +24,7 @@ var version = "dev"
 func main() {
 	orchestrator.Version, supervisor.Version = version, version
 	if os.Args[0] == keeper.SupervisorName {
-		os.Exit(supervisor.Main(os.Args[1:]))
+		os.Exit(supervisor.Main())
 	}
 	// A command lives for milliseconds: collecting garbage is mostly in its way.
 	debug.SetGCPercent(800)

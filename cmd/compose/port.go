@@ -40,13 +40,16 @@ func newPortCommand(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			proto = strings.ToLower(proto)
+			var others []string
 			for _, p := range c.State.Ports {
+				others = append(others, fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol))
 				if p.ContainerPort == uint16(port) && p.Protocol == proto {
 					_, err := fmt.Fprintln(app.Stdout, net.JoinHostPort(p.HostIP.String(), strconv.Itoa(int(p.HostPort))))
 					return err
 				}
 			}
-			return fmt.Errorf("no port %d/%s for container %s", port, proto, c.Name())
+			return fmt.Errorf("no port %d/%s for container %s: %s", port, proto, c.Name(), strings.Join(others, ", "))
 		},
 	}
 	cmd.Flags().StringVar(&protocol, "protocol", "tcp", "tcp or udp")

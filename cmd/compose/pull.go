@@ -17,7 +17,9 @@ func newPullCommand(app *App) *cobra.Command {
 		Short: "Pull the images of services",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			switch policy {
-			case "", "always":
+			case "":
+			case "always":
+				opts.Always = true
 			case "missing":
 				opts.Missing = true
 			default:
@@ -43,6 +45,10 @@ func newPullCommand(app *App) *cobra.Command {
 	fl.BoolVar(&opts.IgnoreFailures, "ignore-pull-failures", false, "Pull what can be pulled")
 	fl.BoolVar(&includeDeps, "include-deps", false, "Also pull the services that these depend on")
 	fl.BoolVarP(&opts.Quiet, "quiet", "q", false, "Do not show progress")
+	for _, name := range []string{"parallel", "no-parallel"} {
+		fl.Bool(name, false, "Deprecated, no effect")
+		_ = fl.MarkHidden(name) // the flag exists
+	}
 	fl.StringVar(&policy, "policy", "", `"missing" or "always"`)
 	return cmd
 }

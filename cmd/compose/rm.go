@@ -20,6 +20,9 @@ func newRmCommand(app *App) *cobra.Command {
 		Short: "Remove containers that do not run",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Confirm = func(names []string) (bool, error) {
+				if app.DryRun {
+					return true, nil
+				}
 				line := "Going to remove " + strings.Join(names, ", ")
 				if force {
 					fmt.Fprintln(app.Stdout, line)

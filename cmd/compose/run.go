@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,6 +33,7 @@ type runFlags struct {
 
 func newRunCommand(app *App) *cobra.Command {
 	f := &runFlags{}
+	var tty bool
 	cmd := &cobra.Command{
 		Use:   "run [OPTIONS] SERVICE [COMMAND] [ARG...]",
 		Short: "Run a one-off command in a container of its own",
@@ -46,7 +48,16 @@ func newRunCommand(app *App) *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			if f.noTTY = f.noTTY || !term.IsTerminal(int(app.Stdout.Fd())) || !term.IsTerminal(int(app.Stdin.Fd())); f.quiet {
+			switch {
+			case cmd.Flags().Changed("tty") && cmd.Flags().Changed("no-tty"):
+				return errors.New("--tty and --no-tty can't be used together")
+			case cmd.Flags().Changed("tty"):
+				f.noTTY = !tty
+			default:
+				f.noTTY = f.noTTY || !term.IsTerminal(int(app.Stdout.Fd())) || !term.IsTerminal(int(app.Stdin.Fd()))
+			}
+			f.env = app.resolveProjectEnv(f.env)
+			if f.quiet {
 				app.Progress = render.ModeQuiet
 			}
 			return runRun(cmd, app, f)
@@ -77,7 +88,7 @@ func newRunCommand(app *App) *cobra.Command {
 	fl.BoolVar(&f.build, "build", false, "Build the image first")
 	fl.BoolVar(&f.removeOrphans, "remove-orphans", false, "Remove containers of services that the file does not have")
 	fl.BoolVarP(&f.interactive, "interactive", "i", true, "Keep standard input open")
-	fl.BoolP("tty", "t", true, "Give the command a terminal")
+	fl.BoolVarP(&tty, "tty", "t", true, "Give the command a terminal")
 	_ = fl.MarkHidden("tty") // the flag exists
 	fl.SetInterspersed(false)
 	fl.SetNormalizeFunc(legacyNames)
@@ -109,7 +120,7 @@ func runRun(cmd *cobra.Command, app *App, f *runFlags) error {
 	}
 	defer s.close()
 	c, err := s.CreateOneOff(ctx, p, f.RunOptions)
-	if err != nil {
+	if err != nil || app.DryRun {
 		return err
 	}
 	s.close()
@@ -165,6 +176,11 @@ func (f *runFlags) change(s *types.ServiceConfig) error {
 		volume, err := format.ParseVolume(v)
 		if err != nil {
 			return fmt.Errorf("--volume: %w", err)
+		}
+		if volume.Type == types.VolumeTypeBind {
+			if volume.Source, err = filepath.Abs(volume.Source); err != nil {
+				return fmt.Errorf("--volume: %w", err)
+			}
 		}
 		s.Volumes = append(s.Volumes, volume)
 	}
@@ -228,7 +244,7 @@ func (f *runFlags) changeEnv(s *types.ServiceConfig) error {
 			env[k] = &v
 		}
 	}
-	for _, kv := range resolveEnv(f.env) {
+	for _, kv := range f.env {
 		k, v, _ := strings.Cut(kv, "=")
 		env[k] = &v
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -16,13 +16,16 @@ import (
 	"compose/cmd/compose/render"
 	"compose/engine/build"
 	"compose/engine/build/progress"
+	"compose/internal/trace"
 	"compose/orchestrator"
 	"compose/spec"
 )
 
 // load reads the project with the given services and those they depend on.
 func (app *App) load(ctx context.Context, services []string) (*spec.Project, error) {
+	loading := trace.Begin("load the files", "")
 	p, warnings, err := spec.Load(ctx, app.specOptions(services))
+	loading.End()
 	for _, w := range warnings {
 		app.warn(w.String())
 	}
@@ -33,6 +36,7 @@ func (app *App) specOptions(services []string) spec.Options {
 	return spec.Options{
 		Files: app.Files, ProjectName: app.ProjectName, ProjectDir: app.ProjectDir,
 		EnvFiles: app.EnvFiles, Profiles: app.Profiles, Services: services, Compatibility: app.Compatibility,
+		AllResources: app.AllResources, Remote: &published{app: app},
 	}
 }
 
@@ -51,6 +55,11 @@ func (app *App) selectedProject(ctx context.Context, services []string, noDeps b
 	}
 	if len(p.Services) == 0 {
 		return nil, errors.New("no service selected")
+	}
+	for _, r := range loaded.Refused {
+		if _, ok := p.Services[r.Service]; ok || r.Service == "" {
+			return nil, errors.New(r.String())
+		}
 	}
 	return p, nil
 }
@@ -92,6 +101,8 @@ type session struct {
 	mu         sync.Mutex
 	progress   render.Progress
 	isAttached bool
+	builds     progress.Display // nil: nobody watches
+	menu       *render.Menu     // nil: there is none
 }
 
 // session opens the host. close must be called.
@@ -103,7 +114,9 @@ func (app *App) session(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	opening := trace.Begin("open the engine", "")
 	host, err := orchestrator.OpenHost(r)
+	opening.End()
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +124,12 @@ func (app *App) session(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{app: app, progress: render.NewProgress(app.Stderr, mode, app.color(app.Stderr))}
+	s := &session{app: app, progress: render.NewProgress(app.status(), mode, app.color(app.status()))}
 	s.Orchestrator = &orchestrator.Orchestrator{
 		Host: host, Roots: r, Hash: spec.ConfigHash,
 		Report: s.report, Warn: s.warn, Parallel: app.parallel(),
 	}
-	s.BuildProgress = s.buildProgress()
+	s.BuildProgress = s.buildProgress(mode)
 	if app.DryRun {
 		s.DryRun = app.Stdout
 	}
@@ -127,27 +140,54 @@ func (app *App) session(ctx context.Context) (*session, error) {
 func (s *session) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.builds != nil {
+		s.builds.Close()
+		s.builds = nil
+	}
 	if s.progress != nil {
 		s.progress.Close()
 		s.progress = nil
 	}
 }
 
-// buildProgress shows builds as lines between the other progress.
-func (s *session) buildProgress() func(build.Event) {
-	if s.app.Progress == render.ModeQuiet {
+// buildProgress shows builds. A verb that only builds has the terminal for
+// that; with others the steps are lines between the other progress.
+func (s *session) buildProgress(mode string) func(build.Event) {
+	switch {
+	case s.app.Progress == progress.ModeRawJSON:
+		mode = progress.ModeRawJSON
+	case mode == render.ModeQuiet:
 		return nil
+	case mode != render.ModeTTY || !s.app.onlyBuilds:
+		mode = progress.ModePlain
 	}
-	plain := progress.NewPlain(s.app.Stderr)
+	display, err := progress.New(messages{s}, mode, s.app.screen)
+	if err != nil {
+		return nil // all modes above are known
+	}
+	s.builds = display
+	if mode == progress.ModeTTY {
+		s.progress.Close()
+		s.progress = render.NewProgress(s.app.Stderr, render.ModeQuiet, false)
+		return display.Event
+	}
 	return func(e build.Event) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.progress == nil {
-			plain.Event(e)
+			display.Event(e)
 			return
 		}
-		s.progress.Suspend(func() { plain.Event(e) })
+		s.progress.Suspend(func() { display.Event(e) })
 	}
+}
+
+// screen is the size of the terminal that progress is shown on.
+func (app *App) screen() (columns, rows int) {
+	if columns, rows, err := term.GetSize(int(app.Stderr.Fd())); err == nil && columns > 0 {
+		return columns, rows
+	}
+	return 80, 24
 }
 
 // attached ends the display of progress, because log lines follow. What is
@@ -164,7 +204,23 @@ func (s *session) attached() {
 	if mode == render.ModeTTY {
 		mode = render.ModePlain
 	}
-	s.progress = render.NewProgress(s.app.Stderr, mode, false)
+	if s.menu == nil {
+		s.progress = render.NewProgress(s.app.status(), mode, false)
+		return
+	}
+	s.progress = render.NewProgress(messages{s}, mode, false)
+	s.menu.Open()
+}
+
+// messages is where a verb says something beside its results: above the menu,
+// where one is on the same terminal.
+type messages struct{ s *session }
+
+func (m messages) Write(p []byte) (int, error) {
+	if m.s.menu != nil && term.IsTerminal(int(m.s.app.Stderr.Fd())) {
+		return m.s.menu.Write(p)
+	}
+	return m.s.app.Stderr.Write(p)
 }
 
 func (s *session) report(e orchestrator.Event) {
@@ -186,17 +242,21 @@ func (s *session) warn(message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.progress == nil {
-		s.app.warn(message)
+		fmt.Fprintln(messages{s}, "warning: "+message)
 		return
 	}
-	s.progress.Suspend(func() { s.app.warn(message) })
+	s.progress.Suspend(func() { fmt.Fprintln(messages{s}, "warning: "+message) })
 }
 
 // logs is where the output of containers goes.
 func (s *session) logs(noColor, noPrefix, timestamps bool) *render.Logs {
-	l := render.NewLogs(s.app.Stdout)
+	var out io.Writer = s.app.Stdout
+	if s.menu != nil {
+		out = s.menu
+	}
+	l := render.NewLogs(out)
 	l.Color = !noColor && s.app.color(s.app.Stdout)
-	l.Prefix, l.Timestamps = !noPrefix, timestamps
+	l.Prefix, l.Timestamps, l.Terminal = !noPrefix, timestamps, term.IsTerminal(int(s.app.Stdout.Fd()))
 	return l
 }
 
@@ -226,24 +286,31 @@ func (app *App) color(f *os.File) bool {
 }
 
 func (app *App) progressMode() (string, error) {
+	switch {
+	case app.Progress == render.ModeTTY && app.ANSI == "never":
+		return "", errors.New("can't use --progress tty while ANSI support is disabled")
+	case app.Progress == render.ModePlain && app.ANSI == "always":
+		return "", errors.New("can't use --progress plain while ANSI support is forced")
+	}
 	switch app.Progress {
+	case "none":
+		return render.ModeQuiet, nil
 	case render.ModeTTY, render.ModePlain, render.ModeQuiet, render.ModeJSON:
 		return app.Progress, nil
+	case progress.ModeRawJSON: // is about builds only
+		return render.ModeQuiet, nil
 	case "auto", "":
-		if app.ANSI != "never" && term.IsTerminal(int(app.Stderr.Fd())) {
+		if app.ANSI != "never" && term.IsTerminal(int(app.status().Fd())) {
 			return render.ModeTTY, nil
 		}
 		return render.ModePlain, nil
 	}
-	return "", fmt.Errorf("unsupported --progress value %q; use auto, tty, plain, json or quiet", app.Progress)
+	return "", fmt.Errorf("unsupported --progress value %q; use auto, tty, plain, json, rawjson or quiet", app.Progress)
 }
 
 // parallel is how many operations may run side by side; 0 is the default.
 func (app *App) parallel() int {
 	n := app.Parallel
-	if n == 0 {
-		n, _ = strconv.Atoi(os.Getenv("COMPOSE_PARALLEL_LIMIT"))
-	}
 	if n < 0 {
 		return 1 << 20
 	}

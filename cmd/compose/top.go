@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,32 +22,59 @@ func newTopCommand(app *App) *cobra.Command {
 		Short: "Show the processes of services",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			return app.steer(cmd, services, func(ctx context.Context, s *session, sel orchestrator.Selection) error {
-				list, err := s.Ps(ctx, sel, orchestrator.PsOptions{Orphans: true})
+				list, err := s.Ps(ctx, sel, orchestrator.PsOptions{All: true, Orphans: true})
 				if err != nil {
 					return err
 				}
-				for _, c := range list {
-					pids, err := s.Host.PIDs(ctx, c.ID)
-					if err != nil {
-						return err
-					}
-					fmt.Fprintln(app.Stdout, c.Name())
-					w := tabwriter.NewWriter(app.Stdout, 0, 0, 3, ' ', 0)
-					fmt.Fprintln(w, "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD")
-					for _, pid := range pids {
-						if row, ok := processRow(pid); ok {
-							fmt.Fprintln(w, row)
-						}
-					}
-					if err := w.Flush(); err != nil {
-						return err
-					}
-					fmt.Fprintln(app.Stdout)
-				}
-				return nil
+				return app.printTop(ctx, s, list)
 			})
 		},
 	}
+}
+
+// printTop prints the processes of all containers that run as one table.
+func (app *App) printTop(ctx context.Context, s *session, list []*orchestrator.Container) error {
+	w := tabwriter.NewWriter(app.Stdout, 4, 1, 2, ' ', 0)
+	begun := false
+	for _, c := range list {
+		if !c.Running() {
+			continue
+		}
+		pids, err := s.Host.PIDs(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		for _, pid := range pids {
+			row, ok := processRow(pid)
+			if !ok {
+				continue
+			}
+			if !begun {
+				fmt.Fprintln(w, "SERVICE\t#\t"+processTitles)
+				begun = true
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", c.Service, cmp.Or(c.Label(orchestrator.LabelNumber), "1"), row)
+		}
+	}
+	return w.Flush()
+}
+
+const processTitles = "UID\tPID\tPPID\tC\tSTIME\tTTY\tTIME\tCMD"
+
+// processes prints a container's processes as `ps -ef` does.
+func (app *App) processes(ctx context.Context, s *session, c *orchestrator.Container) error {
+	pids, err := s.Host.PIDs(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(app.Stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, processTitles)
+	for _, pid := range pids {
+		if row, ok := processRow(pid); ok {
+			fmt.Fprintln(w, row)
+		}
+	}
+	return w.Flush()
 }
 
 // clockTicks is USER_HZ, which is 100 on every Linux that Go runs on.

@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
+	"compose/cmd/compose/render"
 	"compose/orchestrator"
 )
 
@@ -26,6 +27,8 @@ type upFlags struct {
 	abortOnExit, abortOnFailure   bool
 	exitCodeFrom                  string
 	renewAnon, alwaysRecreateDeps bool
+	watch                         bool
+	menu, menuSet                 bool
 }
 
 func newUpCommand(app *App) *cobra.Command {
@@ -35,6 +38,7 @@ func newUpCommand(app *App) *cobra.Command {
 		Short: "Create and start containers",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.changed(cmd)
+			f.menuSet = cmd.Flags().Changed("menu")
 			if err := f.check(); err != nil {
 				return err
 			}
@@ -59,6 +63,8 @@ func newUpCommand(app *App) *cobra.Command {
 	fl.StringVar(&f.exitCodeFrom, "exit-code-from", "", "Return the exit code of this service's container (implies --abort-on-container-exit)")
 	fl.BoolVar(&f.alwaysRecreateDeps, "always-recreate-deps", false, "Recreate the containers of dependencies too")
 	fl.BoolVarP(&f.renewAnon, "renew-anon-volumes", "V", false, "Give replaced containers new anonymous volumes")
+	fl.BoolVarP(&f.watch, "watch", "w", false, "Copy files into containers, or rebuild them, as the files change")
+	fl.BoolVar(&f.menu, "menu", false, "Name the keys there are below the output (default on a terminal; COMPOSE_MENU)")
 	fl.IntVarP(&f.timeout, "timeout", "t", 0, "Seconds a container gets to end before it is killed")
 	return cmd
 }
@@ -68,20 +74,22 @@ func (f *upFlags) check() error {
 	if f.exitCodeFrom != "" && !f.abortOnFailure {
 		f.abortOnExit = true
 	}
-	attached := f.abortOnExit || f.abortOnFailure || len(f.attach) > 0 || f.attachDependencies
+	attached := f.abortOnExit || f.abortOnFailure || len(f.attach) > 0 || f.attachDependencies || f.watch
 	switch {
 	case f.waitTimeout < 0:
 		return errors.New("--wait-timeout must be a non-negative integer")
 	case f.abortOnExit && f.abortOnFailure:
 		return errors.New("--abort-on-container-failure cannot be combined with --abort-on-container-exit")
 	case f.wait && attached:
-		return errors.New("--wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach or --attach-dependencies")
+		return errors.New("--wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch")
 	case f.detach && attached:
-		return errors.New("--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach or --attach-dependencies")
+		return errors.New("--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch")
 	case len(f.attach) > 0 && f.attachDependencies:
 		return errors.New("cannot combine --attach and --attach-dependencies")
 	case f.renewAnon && f.noRecreate:
 		return errors.New("--no-recreate and --renew-anon-volumes are incompatible")
+	case f.noBuild && f.watch:
+		return errors.New("--no-build and --watch are incompatible")
 	case f.alwaysRecreateDeps && f.noRecreate:
 		return errors.New("--always-recreate-deps and --no-recreate are incompatible")
 	}
@@ -103,7 +111,7 @@ func runUp(cmd *cobra.Command, app *App, f *upFlags, services []string) error {
 			return orchestrator.NoSuchServiceError(name)
 		}
 	}
-	opts := orchestrator.UpOptions{ReconcileOptions: f.reconcile(services), Images: f.images(app)}
+	opts := orchestrator.UpOptions{ReconcileOptions: f.reconcile(app, services), Images: f.images(app)}
 	opts.NoStart, opts.Wait, opts.RenewAnon = f.noStart, f.wait, f.renewAnon
 	if f.alwaysRecreateDeps {
 		opts.RecreateDeps = orchestrator.RecreateForce
@@ -129,6 +137,12 @@ func runUp(cmd *cobra.Command, app *App, f *upFlags, services []string) error {
 }
 
 func upAttached(cmd *cobra.Command, s *session, p *types.Project, f *upFlags, opts orchestrator.UpOptions, services []string) error {
+	if s.app.wantsMenu(f.menu, f.menuSet) {
+		s.menu = render.NewMenu(s.app.Stdout, func() int {
+			columns, _ := s.app.screen()
+			return columns
+		}, !f.noColor && s.app.color(s.app.Stdout))
+	}
 	logs := s.logs(f.noColor, f.noPrefix, f.timestamps)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -139,11 +153,16 @@ func upAttached(cmd *cobra.Command, s *session, p *types.Project, f *upFlags, op
 		ExitCodeFrom: f.exitCodeFrom,
 		Interrupts:   signals,
 		StopWithin:   f.stopWithin(),
+		Watch:        &orchestrator.WatchOptions{Services: services, Build: opts.Images.Build},
+		WatchNow:     f.watch,
 		Say: func(line string) {
 			s.attached()
 			logs.Flush()
-			fmt.Fprintln(s.app.Stderr, line)
+			fmt.Fprintln(messages{s}, line)
 		},
+	}
+	if s.menu != nil {
+		defer s.shortcuts(p, services, &attach)()
 	}
 	switch {
 	case f.abortOnExit:

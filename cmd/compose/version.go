@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -17,11 +18,11 @@ func newVersionCommand(app *App) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			switch {
 			case short:
-				fmt.Fprintln(app.Stdout, version)
+				fmt.Fprintln(app.Stdout, strings.TrimPrefix(version, "v"))
 			case format == "json":
 				return json.NewEncoder(app.Stdout).Encode(map[string]string{"version": version})
 			case format == "" || format == "pretty":
-				fmt.Fprintln(app.Stdout, "compose version "+version)
+				return printVersion(app)
 			default:
 				return fmt.Errorf("unsupported --format value %q; use pretty or json", format)
 			}
@@ -31,4 +32,9 @@ func newVersionCommand(app *App) *cobra.Command {
 	cmd.Flags().BoolVar(&short, "short", false, "Only the number")
 	cmd.Flags().StringVarP(&format, "format", "f", "", `"pretty" or "json"`)
 	return cmd
+}
+
+func printVersion(app *App) error {
+	_, err := fmt.Fprintln(app.Stdout, "compose version "+version)
+	return err
 }

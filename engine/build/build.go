@@ -1,14 +1,11 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,108 +17,96 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/solver/pb"
-	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"compose/engine/image"
 )
 
-// contextName is the name of the main context in the graph.
-const contextName = "context"
+// Build makes an image; with CheckOnly there is none. A step that fails gives a
+// *StepError.
+func (b *Builder) Build(ctx context.Context, opts Options) (img *image.Image, err error) {
+	err = b.read(ctx, opts, func(s *session, convert dockerfile2llb.ConvertOpt) error {
+		img, err = s.build(ctx, convert)
+		return err
+	})
+	return img, err
+}
 
-// maxDockerfile bounds a Dockerfile, in bytes.
-const maxDockerfile = 2 << 20
-
-// Build makes an image. A step that fails gives a *StepError.
-func (b *Builder) Build(ctx context.Context, opts Options) (_ *image.Image, err error) {
+// read reads the Dockerfile and hands over what BuildKit's frontend makes of
+// such a file with.
+func (b *Builder) read(ctx context.Context, opts Options, use func(*session, dockerfile2llb.ConvertOpt) error) (err error) {
+	release, err := b.store.Use()
+	if err != nil {
+		return err
+	}
+	defer release()
 	s, err := b.newSession(ctx, opts)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	if s.dirs[contextName], err = contextDir(opts.Context); err != nil {
-		return nil, err
+	end := b.runner.Begin()
+	defer func() { err = errors.Join(err, s.close(), end()) }()
+	frontend, err := s.newFrontend()
+	if err != nil {
+		return err
 	}
-	if err := s.readDockerfile(); err != nil {
-		return nil, err
+	source, err := frontend.ReadEntrypoint(ctx, "Dockerfile")
+	if err != nil {
+		return err
 	}
-	result, err := s.convert(ctx)
+	s.file, s.source = source.Filename, source.Data
+	convert, err := s.convertOptions(frontend, source.SourceMap)
+	if err != nil {
+		return located(err, s.file, s.source)
+	}
+	return use(s, convert)
+}
+
+func (s *session) build(ctx context.Context, convert dockerfile2llb.ConvertOpt) (*image.Image, error) {
+	convert.AllStages = s.opts.CheckOnly && s.opts.Target == ""
+	result, err := s.convert(ctx, convert)
 	if err != nil {
 		return nil, located(err, s.file, s.source)
+	}
+	if s.opts.CheckOnly {
+		return nil, nil
 	}
 	def, err := result.State.Marshal(ctx, llb.Platform(s.platform()))
 	if err != nil {
 		return nil, located(err, s.file, s.source)
 	}
-	last, err := s.load(def.ToPB())
+	s.importCaches(ctx)
+	snap, err := s.solveAll(ctx, def.ToPB())
 	if err != nil {
 		return nil, err
 	}
-	snap, err := s.solve(s.ctx, last)
+	img, err := s.export(ctx, snap, result)
 	if err != nil {
 		return nil, err
 	}
-	return s.export(ctx, snap, result)
+	return img, s.exportCaches(ctx, snap)
 }
 
-func (s *session) readDockerfile() error {
-	t := s.step("[internal] load build definition from " + s.dockerfileName())
-	t.start()
-	err := s.loadDockerfile()
-	t.end(false, err)
-	return err
-}
-
-func (s *session) dockerfileName() string {
-	if s.opts.Dockerfile == "" {
-		return "Dockerfile"
-	}
-	return filepath.Base(s.opts.Dockerfile)
-}
-
-func (s *session) loadDockerfile() error {
-	s.file = s.dockerfileName()
-	if s.opts.Inline != nil {
-		s.source = s.opts.Inline
-		return nil
-	}
-	path := s.opts.Dockerfile
-	if path == "" {
-		path = "Dockerfile"
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.dirs[contextName], path)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("failed to read dockerfile: open %s: no such file or directory", path)
-	}
-	if info.Size() > maxDockerfile {
-		return fmt.Errorf("failed to read dockerfile: %s has more than %d bytes", path, maxDockerfile)
-	}
-	s.source, err = os.ReadFile(path)
-	return err
-}
-
-// excludes are the patterns of the ignore file: the Dockerfile's own, or the
-// context's.
-func (s *session) excludes() ([]string, error) {
-	for _, name := range []string{s.dockerfileName() + ".dockerignore", ".dockerignore"} {
-		data, err := os.ReadFile(filepath.Join(s.dirs[contextName], name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
+// solveAll works the whole graph out and has the layers of its result here.
+func (s *session) solveAll(ctx context.Context, def *pb.Definition) (*snapshot, error) {
+	for {
+		last, err := s.load(def)
 		if err != nil {
 			return nil, err
 		}
-		patterns, err := ignorefile.ReadAll(bytes.NewReader(data))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		snap, err := s.solve(s.ctx, last)
+		if err == nil {
+			_, err = s.lowers(snap)
 		}
-		return patterns, nil
+		var lost *lostLayerError
+		if !errors.As(err, &lost) {
+			return snap, err
+		}
+		// A step that was not run, as its result was known, has to run after
+		// all: nobody has kept its files. The others are remembered by now.
+		s.again(ctx)
 	}
-	return nil, nil
 }
 
 func (s *session) platform() ocispec.Platform {
@@ -140,35 +125,26 @@ func (m metaResolver) ResolveImageConfig(ctx context.Context, ref string, opt so
 	return m.s.resolveImage(ctx, ref, opt)
 }
 
-// convert has BuildKit's frontend turn the Dockerfile into a graph.
-func (s *session) convert(ctx context.Context) (*dockerfile2llb.Result, error) {
+// convertOptions are the build's options in the words of BuildKit's frontend.
+func (s *session) convertOptions(frontend *dockerui.Client, source *llb.SourceMap) (opt dockerfile2llb.ConvertOpt, err error) {
 	if s.opts.Platform != "" {
 		want, err := platforms.Parse(s.opts.Platform)
 		if err != nil {
-			return nil, fmt.Errorf("platform %q: %w", s.opts.Platform, err)
+			return opt, fmt.Errorf("platform %q: %w", s.opts.Platform, err)
 		}
 		if !platforms.Default().Match(want) {
-			return nil, fmt.Errorf("platform %s cannot be built here: this host is %s", s.opts.Platform, platforms.Format(platforms.DefaultSpec()))
+			return opt, fmt.Errorf("platform %s cannot be built here: this host is %s", s.opts.Platform, platforms.Format(platforms.DefaultSpec()))
 		}
 	}
-	patterns, err := s.excludes()
-	if err != nil {
-		return nil, err
-	}
-	local := []llb.LocalOption{llb.WithCustomName("[internal] load build context")}
-	if len(patterns) > 0 {
-		local = append(local, llb.ExcludePatterns(patterns))
-	}
-	main := llb.Local(contextName, local...)
 	caps := pb.Caps.CapSet(pb.Caps.All())
 	platform := s.platform()
 	hosts, err := extraHosts(s.opts.ExtraHosts)
 	if err != nil {
-		return nil, err
+		return opt, err
 	}
 	ulimits, err := parseUlimits(s.opts.Ulimits)
 	if err != nil {
-		return nil, err
+		return opt, err
 	}
 	config := dockerui.Config{
 		BuildArgs: s.opts.Args, Labels: s.opts.Labels, Target: s.opts.Target,
@@ -183,11 +159,10 @@ func (s *session) convert(ctx context.Context) (*dockerfile2llb.Result, error) {
 	case "host":
 		config.NetworkMode = pb.NetMode_HOST
 	default:
-		return nil, fmt.Errorf("build.network: %q is not supported, use default, none or host", s.opts.Network)
+		return opt, fmt.Errorf("build.network: %q is not supported, use default, none or host", s.opts.Network)
 	}
-	source := llb.NewSourceMap(nil, s.file, "Dockerfile", s.source)
-	result, err := dockerfile2llb.Dockerfile2LLB(ctx, s.source, dockerfile2llb.ConvertOpt{
-		Config: config, MainContext: &main, SourceMap: source, TargetPlatform: &platform, MetaResolver: metaResolver{s}, LLBCaps: &caps,
+	return dockerfile2llb.ConvertOpt{
+		Config: config, Client: frontend, SourceMap: source, TargetPlatform: &platform, MetaResolver: metaResolver{s}, LLBCaps: &caps,
 		Warn: func(rule, description, url, message string, location []parser.Range) {
 			w := &Warning{Rule: rule, Message: message, Detail: description, URL: url, File: s.file}
 			if len(location) > 0 {
@@ -195,7 +170,15 @@ func (s *session) convert(ctx context.Context) (*dockerfile2llb.Result, error) {
 			}
 			s.send(Event{Warning: w})
 		},
-	})
+	}, nil
+}
+
+// convert has BuildKit's frontend turn the Dockerfile into a graph.
+func (s *session) convert(ctx context.Context, opt dockerfile2llb.ConvertOpt) (*dockerfile2llb.Result, error) {
+	result, err := dockerfile2llb.Dockerfile2LLB(ctx, s.source, opt)
+	if err == nil {
+		s.epoch = result.Epoch
+	}
 	if err == nil && s.opts.NoCache {
 		result.State = result.State.SetMarshalDefaults(llb.IgnoreCache)
 	}
@@ -241,6 +224,15 @@ func (s *session) export(ctx context.Context, snap *snapshot, result *dockerfile
 	t := s.step("exporting to image")
 	t.start()
 	img, err := s.saveImage(ctx, snap, result)
+	if err == nil {
+		t.status(Status{ID: "exporting layers", Text: "done", Done: true})
+		t.status(Status{ID: "writing image " + img.ID, Text: "done", Done: true})
+		for _, tag := range s.opts.Tags {
+			if ref, err := image.ParseReference(tag); err == nil {
+				t.status(Status{ID: "naming to " + ref.String(), Text: "done", Done: true})
+			}
+		}
+	}
 	t.end(false, err)
 	return img, err
 }
@@ -261,8 +253,9 @@ func (s *session) saveImage(ctx context.Context, snap *snapshot, result *dockerf
 		}
 	}
 	// The same steps give the same image: its time is that of its last layer.
-	if made.IsZero() {
-		made = time.Now().UTC()
+	// With an epoch it is that: a layer may be known from a build without one.
+	if made.IsZero() || s.epoch != nil {
+		made = s.created()
 	}
 	config.Created = &made
 	config.History = history(config.History, snap.layers, made)
@@ -303,8 +296,8 @@ func history(list []ocispec.History, layers []layer, made time.Time) []ocispec.H
 	for i := range out {
 		created := made
 		if !out[i].EmptyLayer && at < len(layers) {
-			if !layers[at].Created.IsZero() {
-				created = layers[at].Created
+			if t := layers[at].Created; !t.IsZero() && t.Before(made) {
+				created = t
 			}
 			at++
 		}

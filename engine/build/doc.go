@@ -26,48 +26,58 @@ import (
 // code than 0, and the context's error, with nothing left, where that ends.
 type Runner interface {
 	Run(ctx context.Context, spec RunSpec) error
+	// Begin says that a build begins; end must be called after its last step
+	// and gives back what its steps have shared.
+	Begin() (end func() error)
 }
 
 // RunSpec is one RUN step.
 type RunSpec struct {
-	ID         string // unique; good for names
-	RootFS     runtime.RootFS
-	Args       []string
-	Env        []string // complete: there is no image to add to it
-	Dir        string   // made if it is missing
-	User       string   // "user[:group]", names or numbers, resolved in RootFS; "" is root
-	Hostname   string   // "": the runner's choice
-	ExtraHosts []string // "name:address"
-	Network    string   // "": with a way out to the world; "none"; "host"
-	Mounts     []specs.Mount
-	Privileged bool
-	Ulimits    []specs.POSIXRlimit // Type "RLIMIT_NOFILE"
-	Stdout     io.Writer
-	Stderr     io.Writer
+	ID           string // unique; good for names
+	RootFS       runtime.RootFS
+	Args         []string
+	Env          []string // complete: there is no image to add to it
+	Dir          string   // made if it is missing
+	User         string   // "user[:group]", names or numbers, resolved in RootFS; "" is root
+	Hostname     string   // "": the runner's choice
+	ExtraHosts   []string // "name:address"
+	Network      string   // "": with a way out to the world; "none"; "host"
+	Mounts       []specs.Mount
+	Privileged   bool
+	Ulimits      []specs.POSIXRlimit // Type "RLIMIT_NOFILE"
+	CgroupParent string              // "": the runner's choice
+	Stdout       io.Writer
+	Stderr       io.Writer
 }
 
 // Options say what is built and how.
 type Options struct {
-	Context       string            // directory
-	Contexts      map[string]string // named: a directory, docker-image://<ref> or https://<file>
-	Dockerfile    string            // path, relative to Context; "": Dockerfile
-	Inline        []byte            // a Dockerfile's text, instead
-	Target        string            // stage; "": the last
-	Args          map[string]string
-	Labels        map[string]string
-	Tags          []string
-	Platform      string // "os/arch[/variant]"; "": this host's
-	NoCache       bool
-	NoCacheFilter []string // only these stages are made anew
-	Pull          bool     // look for newer base images
-	ShmSize       int64    // bytes; 0: 64 MiB
-	ExtraHosts    []string // "name:address" or "name=address"
-	Network       string   // for RUN: "", "default", "none", "host"
-	Ulimits       []string // "nofile=1024:2048"
-	Privileged    bool     // RUN --security=insecure is allowed
-	Secrets       map[string]Secret
-	SSH           map[string]string // ID -> socket of an agent
-	Progress      func(Event)       // may be called from several goroutines; nil: nobody listens
+	Context string // directory, or the address of a repository or archive
+	// ContextArchive is an archive with the context, in the place of Context.
+	ContextArchive string
+	Contexts       map[string]string // named: a directory, docker-image://<ref> or an address
+	Dockerfile     string            // path, relative to Context; "": Dockerfile
+	Inline         []byte            // a Dockerfile's text, instead
+	Target         string            // stage; "": the last
+	Args           map[string]string
+	Labels         map[string]string
+	Tags           []string
+	Platform       string // "os/arch[/variant]"; "": this host's
+	NoCache        bool
+	NoCacheFilter  []string // only these stages are made anew
+	Pull           bool     // look for newer base images
+	CacheFrom      []CacheRef
+	CacheTo        []CacheRef
+	ShmSize        int64    // bytes; 0: 64 MiB
+	ExtraHosts     []string // "name:address" or "name=address"
+	Network        string   // for RUN: "", "default", "none", "host"
+	Ulimits        []string // "nofile=1024:2048"
+	CgroupParent   string   // the cgroup above those of RUN steps; "": the engine's choice
+	Privileged     bool     // RUN --security=insecure is allowed
+	Secrets        map[string]Secret
+	SSH            map[string]string // ID -> socket of an agent
+	CheckOnly      bool              // read the Dockerfile, report what the linter finds, and build nothing
+	Progress       func(Event)       // may be called from several goroutines; nil: nobody listens
 }
 
 // Secret is what a RUN --mount=type=secret shows: the content of File, or Data.

@@ -23,7 +23,7 @@ func (s *session) execOp(ctx context.Context, v *vertex, op *pb.ExecOp, in []*sn
 		return nil, false, err
 	}
 	if op.Security == pb.SecurityMode_INSECURE && !s.opts.Privileged {
-		return nil, false, errors.New("RUN --security=insecure is not allowed; set build.privileged to allow it")
+		return nil, false, errors.New("RUN --security=insecure needs the entitlement security.insecure; allow it with --allow security.insecure, or build.entitlements or build.privileged in the Compose file")
 	}
 	if len(op.CdiDevices) > 0 {
 		return nil, false, errors.New("RUN --device is not supported yet")
@@ -32,7 +32,7 @@ func (s *session) execOp(ctx context.Context, v *vertex, op *pb.ExecOp, in []*sn
 	if err != nil {
 		return nil, false, err
 	}
-	layers, hit, err := s.cached(ctx, k, v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, base.chain(), k, v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		l, err := s.change(base, func(root runtime.RootFS) error { return s.exec(ctx, v, op, root, in) })
 		return []layer{l}, err
 	})
@@ -85,7 +85,7 @@ func (s *session) execKey(ctx context.Context, v *vertex, op *pb.ExecOp, base *s
 	if err != nil {
 		return "", err
 	}
-	parts := []string{"exec", what, base.chain().String()}
+	parts := []string{"exec", what, base.chain().String(), s.epochKey()}
 	for _, m := range op.Mounts {
 		if m.Dest == pb.RootMount || m.Input < 0 || m.MountType == pb.MountType_CACHE {
 			continue
@@ -122,8 +122,8 @@ func (s *session) exec(ctx context.Context, v *vertex, op *pb.ExecOp, root runti
 	spec := RunSpec{
 		ID: randomID() + randomID(), RootFS: root,
 		Args: op.Meta.Args, Env: slices.Clone(op.Meta.Env), Dir: op.Meta.Cwd, User: op.Meta.User, Hostname: op.Meta.Hostname,
-		Privileged: op.Security == pb.SecurityMode_INSECURE,
-		Stdout:     v.task.writer(1), Stderr: v.task.writer(2),
+		Privileged: op.Security == pb.SecurityMode_INSECURE, CgroupParent: s.opts.CgroupParent,
+		Stdout: v.task.writer(1), Stderr: v.task.writer(2),
 	}
 	if spec.Dir == "" {
 		spec.Dir = "/"

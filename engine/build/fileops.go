@@ -22,20 +22,24 @@ func (s *session) fileOp(ctx context.Context, v *vertex, op *pb.FileOp, in []*sn
 	if err != nil {
 		return nil, false, err
 	}
-	quick, exact := []string{"file", what, base.chain().String()}, []string{"file content", what, base.chain().String()}
+	quick, exact := []string{"file", what, base.chain().String(), s.epochKey()}, []string{"file content", what, base.chain().String(), s.epochKey()}
 	known := true // quick tells what is copied from each input
 	for _, a := range op.Actions {
 		if a.GetCopy() == nil {
 			continue
 		}
-		id, ok := in[a.SecondaryInput].identity()
+		from := in[a.SecondaryInput]
+		id, ok := from.identity()
+		if s.epoch != nil && from.dir != "" {
+			ok = false // it says nothing of the file's time
+		}
 		known = known && ok
 		quick = append(quick, id)
 	}
 	var quickKey key
 	if known {
 		quickKey = makeKey(quick...)
-		if layers, ok := s.lookup(quickKey); ok && !v.meta.GetIgnoreCache() {
+		if layers, ok := s.lookup(base.chain(), quickKey); ok && !v.meta.GetIgnoreCache() {
 			return base.on(layers...), true, nil
 		}
 	}
@@ -48,7 +52,7 @@ func (s *session) fileOp(ctx context.Context, v *vertex, op *pb.FileOp, in []*sn
 			exact = append(exact, hex.EncodeToString(sum[:]))
 		}
 	}
-	layers, hit, err := s.cached(ctx, makeKey(exact...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, base.chain(), makeKey(exact...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		l, err := s.change(base, func(root runtime.RootFS) error {
 			return edit(root, func(top int) error { return s.actions(ctx, top, op, in) })
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/moby/buildkit/solver/pb"
 
@@ -31,7 +32,7 @@ func (s *session) mergeOp(ctx context.Context, v *vertex, op *pb.MergeOp, in []*
 	if len(base.layers) == 0 && len(op.Inputs) == 2 {
 		return in[op.Inputs[1].Input], true, nil
 	}
-	layers, hit, err := s.cached(ctx, makeKey(parts...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, base.chain(), makeKey(parts...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		return s.restack(base, above)
 	})
 	if err != nil {
@@ -43,12 +44,14 @@ func (s *session) mergeOp(ctx context.Context, v *vertex, op *pb.MergeOp, in []*
 // restack makes layers like those given on top of base.
 func (s *session) restack(base *snapshot, list []layer) ([]layer, error) {
 	parent := base.chain()
+	dirs, err := s.lowers(&snapshot{layers: list})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(dirs)
 	var out []layer
-	for _, l := range list {
-		dir, ok := s.store.LayerByChainID(l.ChainID)
-		if !ok {
-			return nil, errors.New("a layer is missing: " + l.ChainID.String())
-		}
+	for i, l := range list {
+		dir := dirs[i]
 		w, err := s.newScratch()
 		if err != nil {
 			return nil, err
@@ -101,7 +104,7 @@ func (s *session) diffOp(ctx context.Context, v *vertex, op *pb.DiffOp, in []*sn
 		}
 	}
 	rest := upper.layers[len(lower.layers):]
-	layers, hit, err := s.cached(ctx, makeKey("diff", lower.chain().String(), upper.chain().String()), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, "", makeKey("diff", lower.chain().String(), upper.chain().String()), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		return s.restack(&snapshot{}, rest)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,9 @@ import (
 
 // mounter makes what a RUN step mounts beside its root, and takes it away.
 type mounter struct {
-	s     *session
-	ctx   context.Context
-	undo  []func()
-	count int
+	s    *session
+	ctx  context.Context
+	undo []func()
 }
 
 func (m *mounter) close() {
@@ -73,7 +73,11 @@ func (m *mounter) mount(one *pb.Mount, in []*snapshot) (specs.Mount, bool, error
 		}
 		return specs.Mount{Destination: one.Dest, Type: "tmpfs", Source: "tmpfs", Options: options}, true, nil
 	case pb.MountType_CACHE:
-		dir, err := m.cache(one.CacheOpt)
+		var from *snapshot
+		if one.Input >= 0 {
+			from = in[one.Input]
+		}
+		dir, err := m.cache(one.CacheOpt, from, one.Selector)
 		return bind(dir, one.Readonly), true, err
 	case pb.MountType_SECRET:
 		file, err := m.secretFile(one.SecretOpt)
@@ -82,12 +86,13 @@ func (m *mounter) mount(one *pb.Mount, in []*snapshot) (specs.Mount, bool, error
 		}
 		return bind(file, true), true, err
 	case pb.MountType_SSH:
-		socket, ok := m.s.opts.SSH[one.SSHOpt.ID]
+		id := cmp.Or(one.SSHOpt.ID, "default")
+		socket, ok := m.s.opts.SSH[id]
 		if !ok && one.SSHOpt.Optional {
 			return specs.Mount{}, false, nil
 		}
 		if !ok {
-			return specs.Mount{}, false, fmt.Errorf("ssh %s: %w", one.SSHOpt.ID, errNoSecret)
+			return specs.Mount{}, false, fmt.Errorf("ssh %s: %w", id, errNoSecret)
 		}
 		return bind(socket, true), true, nil
 	}
@@ -139,28 +144,86 @@ func (m *mounter) source(snap *snapshot, selector string, writable bool) (string
 	return filepath.Join(w.upper, "copy"), err
 }
 
-// cache is a directory that outlives the build, one for each ID.
-func (m *mounter) cache(opt *pb.CacheOpt) (string, error) {
-	id := digest.FromString(opt.GetID()).Encoded()
-	if opt.GetSharing() == pb.CacheSharingOpt_PRIVATE {
-		m.count++
-		id = digest.FromString(fmt.Sprint(opt.GetID(), " private ", m.s.top, m.count)).Encoded()
+// cache is a directory that outlives the build, one for each ID and each
+// content that it begins with.
+func (m *mounter) cache(opt *pb.CacheOpt, from *snapshot, selector string) (string, error) {
+	id := opt.GetID()
+	if from != nil {
+		base, known := from.identity()
+		if !known {
+			base = m.s.top
+		}
+		id += " from " + base + " " + path.Join("/", selector)
 	}
-	dir := filepath.Join(m.s.roots.Build(), "caches", id[:26])
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	store := filepath.Join(m.s.roots.Build(), "caches")
+	dir := filepath.Join(store, digest.FromString(id).Encoded()[:26])
+	if err := os.MkdirAll(store, 0o700); err != nil {
 		return "", err
 	}
-	if opt.GetSharing() == pb.CacheSharingOpt_PRIVATE {
-		m.undo = append(m.undo, func() { os.RemoveAll(dir) })
-	}
-	if opt.GetSharing() == pb.CacheSharingOpt_LOCKED {
+	switch opt.GetSharing() {
+	case pb.CacheSharingOpt_LOCKED:
 		lock, err := filelock.Exclusive(dir + lockSuffix)
 		if err != nil {
 			return "", err
 		}
 		m.undo = append(m.undo, lock.Unlock)
+	case pb.CacheSharingOpt_PRIVATE:
+		// The first one that nobody has at this moment.
+		for n := 0; ; n++ {
+			own := dir + strings.Repeat("-", n)
+			lock, err := filelock.TryExclusive(own + lockSuffix)
+			if err == filelock.ErrHeld {
+				continue
+			}
+			if err != nil {
+				return "", err
+			}
+			m.undo = append(m.undo, lock.Unlock)
+			dir = own
+			break
+		}
 	}
-	return dir, nil
+	if _, err := os.Lstat(dir); err == nil {
+		return dir, nil
+	}
+	return dir, m.fill(dir, from, selector)
+}
+
+// fill makes a cache directory, which appears with what it begins with.
+func (m *mounter) fill(dir string, from *snapshot, selector string) error {
+	w, err := m.s.newScratch()
+	if err != nil {
+		return err
+	}
+	defer w.remove()
+	made := filepath.Join(w.upper, "cache")
+	if err := os.Mkdir(made, 0o755); err != nil {
+		return err
+	}
+	if from != nil && (len(from.layers) > 0 || from.dir != "") {
+		// Owner and mode of the cache are those of the directory it begins with.
+		if err := os.Remove(made); err != nil {
+			return err
+		}
+		top, err := os.Open(w.upper)
+		if err != nil {
+			return err
+		}
+		defer top.Close()
+		err = m.s.read(from, func(t fileop.Tree) error {
+			return fileop.Copy(m.ctx, t, int(top.Fd()), &pb.FileActionCopy{
+				Src: path.Join("/", selector), Dest: "/cache", Mode: -1, FollowSymlink: true, CreateDestPath: true, DirCopyContents: true, Timestamp: -1,
+			}, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	err = os.Rename(made, dir)
+	if _, there := os.Lstat(dir); there == nil {
+		return nil // somebody else was quicker
+	}
+	return err
 }
 
 // secretFile puts a secret where the step can read it: below the run root,

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"compose/engine/image"
 	"compose/internal/filelock"
 )
@@ -41,8 +43,40 @@ func (b *Builder) recordPath(k key) string {
 	return filepath.Join(b.roots.Build(), "cache", string(k[:2]), string(k[2:]))
 }
 
-// lookup finds what the operation gave before, if its layers are still here.
-func (s *session) lookup(k key) ([]layer, bool) {
+// lookup finds what the operation gave before on top of a chain, here or
+// wherever a cache is. Its files need not be here: see lostLayerError.
+func (s *session) lookup(on digest.Digest, k key) ([]layer, bool) {
+	layers, ok := s.known(k)
+	if !ok || !s.usable(on, layers) {
+		if layers, ok = s.foreign.records[k]; !ok || !s.usable(on, layers) {
+			return nil, false
+		}
+	}
+	s.gave(k, layers)
+	return layers, true
+}
+
+// usable says whether layers belong on top of a chain, whatever a record says,
+// and none of them is lost.
+func (s *session) usable(on digest.Digest, layers []layer) bool {
+	for _, l := range layers {
+		if image.ChainID(on, l.DiffID) != l.ChainID || s.isLost(l.ChainID) {
+			return false
+		}
+		on = l.ChainID
+	}
+	return true
+}
+
+// gave notes the result of an operation that this build is made of.
+func (s *session) gave(k key, layers []layer) {
+	s.mu.Lock()
+	s.results[k] = layers
+	s.mu.Unlock()
+}
+
+// known is what this host's own record says.
+func (s *session) known(k key) ([]layer, bool) {
 	data, err := os.ReadFile(s.recordPath(k))
 	if err != nil {
 		return nil, false
@@ -53,11 +87,6 @@ func (s *session) lookup(k key) ([]layer, bool) {
 	if json.Unmarshal(data, &r) != nil || r.Version != recordVersion || r.Key != k {
 		return nil, false
 	}
-	for _, l := range r.Layers {
-		if _, ok := s.store.LayerByChainID(l.ChainID); !ok {
-			return nil, false
-		}
-	}
 	return r.Layers, true
 }
 
@@ -65,36 +94,39 @@ func (s *session) lookup(k key) ([]layer, bool) {
 // durable at once rather than at the end of the build.
 const slowStep = time.Second
 
-// remember keeps what an operation gave under one or more keys.
+// remember keeps what an operation gave under one or more keys, at once, for
+// others that build the same at this moment. The layers are made durable
+// later: until then a record of them is worth nothing after a power loss, and
+// the store knows that.
 func (s *session) remember(took time.Duration, layers []layer, keys ...key) {
-	s.mu.Lock()
+	var list []record
 	for _, k := range keys {
-		s.pending = append(s.pending, record{Version: recordVersion, Key: k, Layers: layers})
+		s.gave(k, layers)
+		r := record{Version: recordVersion, Key: k, Layers: layers}
+		if s.writeRecord(r) != nil {
+			list = append(list, r) // the end of the build tries again and reports
+		}
+	}
+	s.mu.Lock()
+	s.pending = append(s.pending, list...)
+	for _, l := range layers {
+		s.unsynced = append(s.unsynced, l.Layer)
 	}
 	s.mu.Unlock()
 	if took >= slowStep {
-		_ = s.flush() // the end of the build tries again and reports
+		_ = s.flush() // likewise
 	}
 }
 
-// flush makes the new layers durable and then writes the records of them.
+// flush makes the new layers durable.
 func (s *session) flush() error {
 	s.mu.Lock()
-	list := s.pending
-	s.pending = nil
+	list, layers := s.pending, s.unsynced
+	s.pending, s.unsynced = nil, nil
 	s.mu.Unlock()
-	if len(list) == 0 {
-		return nil
-	}
-	var layers []image.Layer
-	for _, r := range list {
-		for _, l := range r.Layers {
-			layers = append(layers, l.Layer)
-		}
-	}
 	if err := s.store.SyncLayers(layers); err != nil {
 		s.mu.Lock()
-		s.pending = append(list, s.pending...)
+		s.pending, s.unsynced = append(list, s.pending...), append(layers, s.unsynced...)
 		s.mu.Unlock()
 		return err
 	}
@@ -123,11 +155,11 @@ func (s *session) writeRecord(r record) error {
 }
 
 // cached returns what the operation with this key gives, from memory of an
-// earlier run or by make. Several builds that need the same do it once; again
+// earlier run or by make; on is the chain that it lies on. Several builds that need the same do it once; again
 // is set where the step shall run whatever is known.
-func (s *session) cached(ctx context.Context, k key, again bool, make func() ([]layer, error)) (layers []layer, hit bool, err error) {
+func (s *session) cached(ctx context.Context, on digest.Digest, k key, again bool, make func() ([]layer, error)) (layers []layer, hit bool, err error) {
 	if !again {
-		if layers, ok := s.lookup(k); ok {
+		if layers, ok := s.lookup(on, k); ok {
 			return layers, true, nil
 		}
 	}
@@ -138,7 +170,7 @@ func (s *session) cached(ctx context.Context, k key, again bool, make func() ([]
 	defer lock.Unlock()
 	if !again {
 		// Whoever had the lock may have done it meanwhile.
-		if layers, ok := s.lookup(k); ok {
+		if layers, ok := s.lookup(on, k); ok {
 			return layers, true, nil
 		}
 	}

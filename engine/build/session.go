@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -36,7 +37,12 @@ type session struct {
 	tasks    map[digest.Digest]*task
 	images   map[string]*image.Image // by the reference in the graph
 	indexes  map[string]*index.Index // of directories, by path
-	pending  []record
+	pending  []record                // that could not be written yet
+	unsynced []image.Layer           // that a power loss would take
+	epoch    *time.Time              // no time in the image is later
+	results  map[key][]layer         // of all operations met
+	foreign  *foreignCache
+	lost     map[digest.Digest]bool // layers, by chain ID, that cannot be had after all
 
 	top      string // directory for what is being made
 	lock     *filelock.Lock
@@ -51,6 +57,7 @@ func (b *Builder) newSession(ctx context.Context, opts Options) (*session, error
 		dirs: map[string]string{}, memory: map[string][]byte{},
 		vertices: map[digest.Digest]*vertex{}, tasks: map[digest.Digest]*task{},
 		images: map[string]*image.Image{}, indexes: map[string]*index.Index{},
+		results: map[key][]layer{}, foreign: &foreignCache{}, lost: map[digest.Digest]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	all := filepath.Join(b.roots.Build(), "work")
@@ -110,6 +117,7 @@ func (s *session) close() error {
 	s.cancel(context.Canceled)
 	s.work.Wait()
 	err := s.flush()
+	s.keepForeign()
 	for _, x := range s.indexes {
 		err = errors.Join(err, x.Save())
 	}

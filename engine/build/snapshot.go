@@ -52,15 +52,22 @@ func (s *snapshot) identity() (string, bool) {
 	return "chain " + s.chain().String(), true
 }
 
-// lowers are the directories of the layers, the top one first.
-func (b *Builder) lowers(s *snapshot) ([]string, error) {
-	out := make([]string, 0, len(s.layers))
-	for _, l := range slices.Backward(s.layers) {
-		dir, ok := b.store.LayerByChainID(l.ChainID)
+// lowers are the directories of the layers, the top one first. Layers that
+// only a cache elsewhere has are brought here.
+func (s *session) lowers(snap *snapshot) ([]string, error) {
+	out := make([]string, 0, len(snap.layers))
+	var lost error
+	for _, l := range slices.Backward(snap.layers) {
+		dir, ok := s.store.LayerByChainID(l.ChainID)
 		if !ok {
-			return nil, &image.NotFoundError{Ref: "layer " + l.ChainID.String()}
+			if err := s.fetchLayer(l); err != nil {
+				lost = err // the others are tried all the same: what else is lost is known then
+			}
 		}
 		out = append(out, dir)
+	}
+	if lost != nil {
+		return nil, lost
 	}
 	return out, nil
 }
@@ -83,7 +90,7 @@ func (s *session) read(snap *snapshot, fn func(fileop.Tree) error) error {
 		}
 		if len(lowers) > 1 {
 			return runtime.InMountNS(runtime.RootFS{Lowers: lowers}, func(root *os.File) error {
-				return fn(fileop.Tree{Root: int(root.Fd())})
+				return fn(fileop.Tree{Root: int(root.Fd()), Epoch: s.epoch})
 			})
 		}
 		dir = lowers[0]
@@ -93,7 +100,7 @@ func (s *session) read(snap *snapshot, fn func(fileop.Tree) error) error {
 		return err
 	}
 	defer f.Close()
-	return fn(fileop.Tree{Root: int(f.Fd()), Ignore: snap.ignore, AsRoot: snap.asRoot})
+	return fn(fileop.Tree{Root: int(f.Fd()), Ignore: snap.ignore, AsRoot: snap.asRoot, Epoch: s.epoch})
 }
 
 // change calls fn with a place to write on top of a snapshot and makes what
@@ -111,6 +118,9 @@ func (s *session) change(base *snapshot, fn func(runtime.RootFS) error) (layer, 
 	if err := fn(root); err != nil {
 		return layer{}, err
 	}
+	if err := s.settle(w.upper); err != nil {
+		return layer{}, err
+	}
 	return s.commit(base.chain(), w.upper)
 }
 
@@ -120,7 +130,7 @@ func (s *session) commit(parent digest.Digest, upper string) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	return layer{Layer: l, Created: time.Now().UTC()}, nil
+	return layer{Layer: l, Created: s.created()}, nil
 }
 
 // edit calls fn with the top directory of a root that is being changed.

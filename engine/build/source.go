@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
+	"github.com/docker/go-units"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/patternmatcher"
@@ -29,11 +30,14 @@ func (s *session) sourceOp(ctx context.Context, v *vertex, op *pb.SourceOp) (*sn
 		return s.imageSource(ctx, v, rest)
 	case "local":
 		snap, err := s.localSource(rest, op.Attrs)
+		if err == nil && rest == dockerfileName {
+			s.tellDockerfile(v.task, op.Attrs[pb.AttrFollowPaths])
+		}
 		return snap, false, err
 	case "http", "https":
 		return s.httpSource(ctx, v, op)
 	case "git":
-		return nil, false, errors.New("git repositories are not supported as a source yet; clone it and name the directory")
+		return s.gitSource(ctx, op)
 	}
 	return nil, false, fmt.Errorf("sources of type %s are not supported", scheme)
 }
@@ -155,6 +159,18 @@ func (s *session) localSource(name string, attrs map[string]string) (*snapshot, 
 		}
 	}
 	return snap, nil
+}
+
+// tellDockerfile says how large the Dockerfile is, as BuildKit does when it
+// has fetched it.
+func (s *session) tellDockerfile(t *task, names string) {
+	list, err := patternList(names)
+	if err != nil || len(list) == 0 {
+		return
+	}
+	if info, err := os.Stat(filepath.Join(s.dirs[dockerfileName], list[0])); err == nil {
+		t.status(Status{ID: "transferring dockerfile: " + units.HumanSizeWithPrecision(float64(info.Size()), 3), Text: "done", Done: true})
+	}
 }
 
 func patternList(text string) (list []string, err error) {

@@ -3,23 +3,19 @@ package image
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"compose/engine/image/registry"
+	"compose/internal/fault"
 	"compose/internal/filelock"
 	"compose/internal/statefile"
 )
-
-// attempts is how often a blob is asked for before the pull gives up.
-const attempts = 6
 
 // fetch brings one blob here and returns its path. A file that an earlier try
 // left is continued, not begun again. Two processes that want the same blob
@@ -34,11 +30,9 @@ func (p *pull) fetch(ctx context.Context, d digest.Digest, size int64) (string, 
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		_ = os.Remove(part + ".lock")
-		lock.Unlock()
-	}()
+	defer lock.Unlock()
 	if _, err := os.Stat(path); err == nil {
+		_ = os.Remove(part + ".lock")
 		return path, nil
 	}
 	p.mu.Lock()
@@ -49,42 +43,25 @@ func (p *pull) fetch(ctx context.Context, d digest.Digest, size int64) (string, 
 		return "", err
 	}
 	defer f.Close()
-	for try := 1; ; try++ {
-		err := p.fetchRest(ctx, f, d, size)
-		if err == nil {
-			break
-		}
-		var wait *retryError
-		if !errors.As(err, &wait) || try == attempts || ctx.Err() != nil {
-			return "", err
-		}
-		delay := max(wait.after, 250*time.Millisecond<<try)
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-time.After(min(delay, 30*time.Second)):
-		}
+	if err := registry.Retry(ctx, func() error { return p.fetchRest(ctx, f, d, size) }); err != nil {
+		return "", err
 	}
+	fault.Point("image: blob fetched")
 	if err := f.Sync(); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
+	fault.Point("image: blob written")
 	if err := os.Rename(part, path); err != nil {
 		return "", err
 	}
+	fault.Point("image: blob there")
+	// Not before: whoever waits for this lock has to find the blob here.
+	_ = os.Remove(part + ".lock")
 	return path, statefile.SyncDir(filepath.Dir(path))
 }
-
-// retryError is a failure that another try may mend.
-type retryError struct {
-	err   error
-	after time.Duration
-}
-
-func (e *retryError) Error() string { return e.err.Error() }
-func (e *retryError) Unwrap() error { return e.err }
 
 // fetchRest asks for what f lacks and checks the whole against the digest.
 func (p *pull) fetchRest(ctx context.Context, f *os.File, d digest.Digest, size int64) error {
@@ -121,28 +98,11 @@ func (p *pull) fetchRest(ctx context.Context, f *os.File, d digest.Digest, size 
 }
 
 func (p *pull) request(ctx context.Context, f *os.File, d digest.Digest, have, size int64) error {
-	url := fmt.Sprintf("%s://%s/v2/%s/blobs/%s", p.repo.Scheme(), p.repo.RegistryStr(), p.repo.RepositoryStr(), d)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	body, have, err := p.client.Blob(ctx, d, have)
 	if err != nil {
 		return err
 	}
-	if have > 0 {
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(have, 10)+"-")
-	}
-	reply, err := (&http.Client{Transport: p.transport}).Do(req)
-	if err != nil {
-		return &retryError{err: err}
-	}
-	defer reply.Body.Close()
-	switch {
-	case reply.StatusCode == http.StatusPartialContent:
-	case reply.StatusCode == http.StatusOK:
-		have = 0 // the registry knows no ranges
-	case reply.StatusCode == http.StatusTooManyRequests || reply.StatusCode >= 500:
-		return &retryError{err: fmt.Errorf("the registry answered %s", reply.Status), after: retryAfter(reply)}
-	default:
-		return fmt.Errorf("layer %s: the registry answered %s", d, reply.Status)
-	}
+	defer body.Close()
 	if _, err := f.Seek(have, io.SeekStart); err != nil {
 		return err
 	}
@@ -151,25 +111,17 @@ func (p *pull) request(ctx context.Context, f *os.File, d digest.Digest, have, s
 	}
 	w := &progressWriter{p: p, f: f, layer: d.Encoded()[:12], done: have, total: size}
 	// One byte more than announced is enough to know that it is wrong.
-	n, err := io.Copy(w, io.LimitReader(reply.Body, size-have+1))
+	n, err := io.Copy(w, io.LimitReader(body, size-have+1))
 	if w.err != nil {
 		return w.err
 	}
 	if err != nil {
-		return &retryError{err: fmt.Errorf("the transfer broke off: %w", err)}
+		return &registry.TemporaryError{Err: fmt.Errorf("the transfer broke off: %w", err)}
 	}
 	if have+n < size {
-		return &retryError{err: fmt.Errorf("the transfer broke off after %d of %d bytes", have+n, size)}
+		return &registry.TemporaryError{Err: fmt.Errorf("the transfer broke off after %d of %d bytes", have+n, size)}
 	}
 	return nil
-}
-
-func retryAfter(reply *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(reply.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
 }
 
 // progressWriter tells of what arrives, ten times a second at most. It keeps
@@ -185,6 +137,7 @@ type progressWriter struct {
 
 func (w *progressWriter) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
+	fault.Point("image: a piece of a blob")
 	w.done += int64(n)
 	if err != nil {
 		w.err = err

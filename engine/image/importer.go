@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -25,6 +26,11 @@ type ImportOptions struct {
 // Import makes an image of one layer out of a root file system's tar stream,
 // plain or compressed with gzip or zstd, under the name ref ("": none).
 func (s *Store) Import(ctx context.Context, r io.Reader, ref string, opts ImportOptions) (*Image, error) {
+	release, err := s.Use()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	var tags []string
 	if ref != "" {
 		if _, err := ParseReference(ref); err != nil {
@@ -72,9 +78,44 @@ func hostPlatform() ocispec.Platform {
 	return ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
 }
 
+// A stream that expands beyond both is refused. What compressors are made for
+// does not come near: that many bytes in a few are zeros, or an attack.
+var (
+	bombFloor = int64(8 << 30) // bytes
+	bombRatio = int64(200)     // of what came in
+)
+
+// counted counts what is read of the compressed stream.
+type counted struct {
+	r io.Reader
+	n atomic.Int64 // zstd reads ahead on a goroutine of its own
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// expanding is a decompressed stream up to the point where it is a bomb.
+type expanding struct {
+	io.ReadCloser
+	in  *counted
+	out int64
+}
+
+func (e *expanding) Read(p []byte) (int, error) {
+	n, err := e.ReadCloser.Read(p)
+	if e.out += int64(n); e.out > bombFloor && e.out > bombRatio*e.in.n.Load() {
+		return 0, fmt.Errorf("%d compressed bytes have become more than %d: such an archive is refused", e.in.n.Load(), e.out)
+	}
+	return n, err
+}
+
 // decompress looks at the stream's first bytes.
 func decompress(r io.Reader) (io.ReadCloser, error) {
-	buffered := bufio.NewReaderSize(r, 1<<20)
+	in := &counted{r: r}
+	buffered := bufio.NewReaderSize(in, 1<<20)
 	head, err := buffered.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -85,13 +126,13 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the gzip stream: %w", err)
 		}
-		return z, nil
+		return &expanding{ReadCloser: z, in: in}, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(buffered, zstd.WithDecoderMaxMemory(256<<20), zstd.WithDecoderConcurrency(2))
 		if err != nil {
 			return nil, fmt.Errorf("read the zstd stream: %w", err)
 		}
-		return z.IOReadCloser(), nil
+		return &expanding{ReadCloser: z.IOReadCloser(), in: in}, nil
 	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z'}):
 		return nil, errors.New("the archive is compressed with bzip2 or xz: decompress it first (for example xz -dc FILE | compose image import - NAME)")
 	}

@@ -4,16 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"compose/engine/image/unpack"
+	"compose/internal/fault"
 	"compose/internal/statefile"
 )
 
@@ -72,6 +75,7 @@ func (s *Store) adopt(tmp string, l Layer) error {
 	if err := syncFS(tmp); err != nil {
 		return err
 	}
+	fault.Point("image: layer written")
 	if err := s.giveName(tmp, l); err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func (s *Store) unpackLayer(ctx context.Context, parent digest.Digest, tar io.Re
 	if err != nil {
 		return Layer{}, err
 	}
-	sum, size, err := unpackTo(ctx, filepath.Join(tmp, "fs"), tar)
+	sum, size, err := unpackRecorded(ctx, tmp, tar)
 	if err != nil {
 		_ = os.RemoveAll(tmp)
 		return Layer{}, err
@@ -122,7 +126,11 @@ func (s *Store) unpackKnown(ctx context.Context, l Layer, tar io.Reader) (Layer,
 	if err != nil {
 		return Layer{}, err
 	}
-	sum, size, err := unpackTo(ctx, filepath.Join(tmp, "fs"), tar)
+	to := unpackTo
+	if l.Digest == "" { // no blob will tell what its stream was
+		to = unpackRecorded
+	}
+	sum, size, err := to(ctx, tmp, tar)
 	if err == nil && sum != l.DiffID {
 		err = fmt.Errorf("layer %s: its content has the diff ID %s, the image says %s", l.Digest, sum, l.DiffID)
 	}
@@ -137,11 +145,39 @@ func (s *Store) unpackKnown(ctx context.Context, l Layer, tar io.Reader) (Layer,
 	return l, nil
 }
 
-// unpackTo unpacks the stream to its end and digests it.
-func unpackTo(ctx context.Context, dir string, tar io.Reader) (digest.Digest, int64, error) {
+// unpackTo unpacks the stream to its end below the layer directory tmp and
+// digests it.
+func unpackTo(ctx context.Context, tmp string, tar io.Reader) (digest.Digest, int64, error) {
 	hash := newHasher()
 	stream := &contextReader{ctx, io.TeeReader(tar, hash)}
-	size, err := unpack.Layer(stream, dir)
+	return unpackStream(stream, tmp, hash)
+}
+
+// unpackRecorded is unpackTo for a layer without a blob: what the files do not
+// say of its stream is kept beside them.
+func unpackRecorded(ctx context.Context, tmp string, tar io.Reader) (digest.Digest, int64, error) {
+	f, err := os.Create(filepath.Join(tmp, recordName))
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	z, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return "", 0, err
+	}
+	hash := newHasher()
+	recorder := unpack.NewRecorder(&contextReader{ctx, io.TeeReader(tar, hash)}, z)
+	sum, size, err := unpackStream(recorder, tmp, hash)
+	err = errors.Join(err, z.Close())
+	if err == nil && recorder.Err() != nil {
+		// Such a layer can be used, and not be pushed or saved.
+		err = os.Remove(f.Name())
+	}
+	return sum, size, err
+}
+
+func unpackStream(stream io.Reader, tmp string, hash *hasher) (digest.Digest, int64, error) {
+	size, err := unpack.Layer(stream, filepath.Join(tmp, "fs"))
 	if err == nil {
 		_, err = io.Copy(io.Discard, stream) // padding behind the archive's end counts too
 	}

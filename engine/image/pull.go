@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,14 +9,14 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/containerd/platforms"
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"compose/engine/image/registry"
 )
 
 // PullOptions say what Pull fetches and who hears of it.
@@ -29,48 +28,111 @@ type PullOptions struct {
 
 // Limits on what a registry may send us as a description of an image.
 const (
-	maxManifest = 4 << 20
-	maxConfig   = 8 << 20
-	maxLayers   = 125
+	maxConfig = 8 << 20
+	maxLayers = 125
 )
 
 // parallelLayers is how many layers travel at once, as in Docker.
 const parallelLayers = 3
 
-// Pull fetches an image by name from its registry and stores it under that
-// name. Layers that are here already are not fetched again, and one that was
-// interrupted goes on where it stopped.
+// Pull fetches an image by name from its registry, or from a mirror of the
+// default one, and stores it under that name. Layers that are here already are
+// not fetched again, and one that was interrupted goes on where it stopped.
 func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) (*Image, error) {
+	release, err := s.Use()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	parsed, err := ParseReference(ref)
 	if err != nil {
 		return nil, err
 	}
-	p := &pull{store: s, ref: parsed, opts: opts}
+	p := &pull{store: s, ref: parsed, opts: opts, want: hostPlatform()}
+	if opts.Platform != "" {
+		if p.want, err = parsePlatform(opts.Platform); err != nil {
+			return nil, err
+		}
+	}
 	if p.opts.Keychain == nil {
 		p.opts.Keychain = authn.DefaultKeychain
 	}
 	if p.opts.Progress == nil {
 		p.opts.Progress = func(Progress) {}
 	}
-	img, err := p.run(ctx)
-	if err != nil {
+	if p.config, err = registry.LoadConfig(s.state); err != nil {
+		return nil, err
+	}
+	for _, host := range p.config.Hosts(parsed.Host()) {
+		var img *Image
+		if img, err = p.run(ctx, host); err == nil {
+			return img, nil
+		}
 		if full := fullDisk(err); full != nil {
 			p.discardPartial()
 			return nil, full
 		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, p.explain(err)
+}
+
+// RemoteDigest asks a registry, or a mirror of the default one, which manifest
+// or index a name stands for. state is the directory of this installation,
+// for the registries' configuration.
+func RemoteDigest(ctx context.Context, state, ref string) (digest.Digest, error) {
+	parsed, err := ParseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	p := &pull{ref: parsed}
+	if p.config, err = registry.LoadConfig(state); err != nil {
+		return "", err
+	}
+	for _, host := range p.config.Hosts(parsed.Host()) {
+		var client *registry.Client
+		if client, err = registry.Dial(ctx, p.config, authn.DefaultKeychain, host, parsed.Path(), registry.Pull); err != nil {
+			continue
+		}
+		var m *registry.Manifest
+		if m, err = client.Manifest(ctx, parsed.target()); err == nil {
+			return m.Digest, nil
+		}
+	}
+	return "", p.explain(err)
+}
+
+// RemoteTags lists the tags that a registry has of a repository.
+func (s *Store) RemoteTags(ctx context.Context, repository string) ([]string, error) {
+	ref, err := ParseReference(repository)
+	if err != nil {
+		return nil, err
+	}
+	p := &pull{ref: ref}
+	if p.config, err = registry.LoadConfig(s.state); err != nil {
+		return nil, err
+	}
+	client, err := registry.Dial(ctx, p.config, authn.DefaultKeychain, ref.Host(), ref.Path(), registry.Pull)
+	if err != nil {
 		return nil, p.explain(err)
 	}
-	return img, nil
+	tags, err := client.Tags(ctx)
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	return tags, nil
 }
 
 // pull is one Pull under way.
 type pull struct {
-	store *Store
-	ref   Reference
-	opts  PullOptions
-
-	repo      name.Repository
-	transport http.RoundTripper
+	store  *Store
+	ref    Reference
+	opts   PullOptions
+	want   ocispec.Platform
+	config *registry.Config
+	client *registry.Client
 
 	mu      sync.Mutex
 	partial []string // files of unfinished downloads
@@ -80,89 +142,57 @@ func (p *pull) say(layer, status string, current, total int64) {
 	p.opts.Progress(Progress{Ref: p.ref.Familiar(), Layer: layer, Status: status, Current: current, Total: total})
 }
 
-func (p *pull) run(ctx context.Context) (*Image, error) {
-	target, err := name.ParseReference(p.ref.String())
+func (p *pull) run(ctx context.Context, host string) (_ *Image, err error) {
+	if p.client, err = registry.Dial(ctx, p.config, p.opts.Keychain, host, p.ref.Path(), registry.Pull); err != nil {
+		return nil, err
+	}
+	top, err := p.client.Manifest(ctx, p.ref.target())
 	if err != nil {
 		return nil, err
 	}
-	p.repo = target.Context()
-	platform := hostPlatform()
-	if p.opts.Platform != "" {
-		if platform, err = parsePlatform(p.opts.Platform); err != nil {
+	m := top
+	if top.IsIndex() {
+		chosen, err := choose(top.Raw, p.want, p.opts.Platform != "")
+		if err != nil {
+			return nil, err
+		}
+		if m, err = p.client.Manifest(ctx, chosen.String()); err != nil {
 			return nil, err
 		}
 	}
-	base := &limitedTransport{inner: remote.DefaultTransport}
-	desc, err := remote.Get(target,
-		remote.WithContext(ctx), remote.WithAuthFromKeychain(p.opts.Keychain), remote.WithTransport(base),
-		remote.WithPlatform(v1.Platform{OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant}))
+	manifest, err := parseManifest(m.Raw)
 	if err != nil {
 		return nil, err
 	}
-	if len(desc.Manifest) > maxManifest {
-		return nil, fmt.Errorf("the registry sent a manifest of %d bytes: more than %d is refused", len(desc.Manifest), maxManifest)
-	}
-	img, err := desc.Image()
+	raw, err := p.client.SmallBlob(ctx, manifest.Config.Digest, maxConfig)
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := img.Manifest()
+	config, err := parseConfig(raw, len(manifest.Layers))
 	if err != nil {
 		return nil, err
 	}
-	if len(manifest.Layers) > maxLayers || manifest.Config.Size > maxConfig {
-		return nil, fmt.Errorf("the image has %d layers and a configuration of %d bytes: more than %d and %d is refused",
-			len(manifest.Layers), manifest.Config.Size, maxLayers, maxConfig)
-	}
-	raw, err := img.RawConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	if got := digest.FromBytes(raw); got.String() != manifest.Config.Digest.String() {
-		return nil, fmt.Errorf("the configuration does not match its digest %s", manifest.Config.Digest)
-	}
-	var config ocispec.Image
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("read the image's configuration: %w", err)
-	}
-	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
-		return nil, fmt.Errorf("the image names %d layers and %d contents of layers", len(manifest.Layers), len(config.RootFS.DiffIDs))
-	}
-	if err := p.connect(ctx); err != nil {
-		return nil, err
+	if p.opts.Platform != "" && !platforms.Only(p.want).Match(config.Platform) {
+		return nil, fmt.Errorf("image with reference %s was found but its platform (%s) does not match the specified platform (%s)",
+			p.ref.Familiar(), platforms.Format(config.Platform), platforms.Format(p.want))
 	}
 	layers, err := p.layers(ctx, manifest, config)
 	if err != nil {
 		return nil, err
 	}
-	rawManifest, err := img.RawManifest()
-	if err != nil {
+	if err := p.store.writeBlob(m.Digest, m.Raw); err != nil {
 		return nil, err
 	}
-	manifestDigest := digest.FromBytes(rawManifest)
-	if err := p.store.writeBlob(manifestDigest, rawManifest); err != nil {
-		return nil, err
-	}
-	digests := []string{p.ref.Repository() + "@" + desc.Digest.String()}
+	digests := []string{p.ref.Repository() + "@" + top.Digest.String()}
 	var tags []string
-	if p.ref.Tag() != "" {
+	if p.ref.Digest() == "" {
 		tags = []string{p.ref.String()}
 	}
-	return p.store.put(ctx, raw, config, layers, tags, manifestDigest.String(), digests)
-}
-
-// connect prepares authenticated requests for blobs.
-func (p *pull) connect(ctx context.Context) error {
-	auth, err := authn.Resolve(ctx, p.opts.Keychain, p.repo)
-	if err != nil {
-		return err
-	}
-	p.transport, err = transport.NewWithContext(ctx, p.repo.Registry, auth, remote.DefaultTransport, []string{p.repo.Scope(transport.PullScope)})
-	return err
+	return p.store.put(ctx, raw, config, layers, tags, m.Digest.String(), digests)
 }
 
 // layers brings every layer here, several at a time.
-func (p *pull) layers(ctx context.Context, m *v1.Manifest, config ocispec.Image) ([]Layer, error) {
+func (p *pull) layers(ctx context.Context, m *ocispec.Manifest, config ocispec.Image) ([]Layer, error) {
 	layers := make([]Layer, len(m.Layers))
 	chain := digest.Digest("")
 	for i, diff := range config.RootFS.DiffIDs {
@@ -172,7 +202,7 @@ func (p *pull) layers(ctx context.Context, m *v1.Manifest, config ocispec.Image)
 		parent := chain
 		chain = ChainID(parent, diff)
 		layers[i] = Layer{
-			Digest: digest.Digest(m.Layers[i].Digest.String()), DiffID: diff, ChainID: chain, MediaType: string(m.Layers[i].MediaType),
+			Digest: m.Layers[i].Digest, DiffID: diff, ChainID: chain, MediaType: m.Layers[i].MediaType,
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -249,19 +279,3 @@ type pullError struct {
 
 func (e *pullError) Error() string { return e.text }
 func (e *pullError) Unwrap() error { return e.err }
-
-// limitedTransport keeps a registry from sending descriptions without end;
-// blobs do not come this way.
-type limitedTransport struct{ inner http.RoundTripper }
-
-func (l *limitedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	reply, err := l.inner.RoundTrip(r)
-	if err == nil && reply.ContentLength > maxConfig {
-		reply.Body.Close()
-		return nil, fmt.Errorf("the registry announced %d bytes where at most %d are sensible", reply.ContentLength, maxConfig)
-	}
-	if err == nil {
-		reply.Body = http.MaxBytesReader(nil, reply.Body, maxConfig)
-	}
-	return reply, err
-}

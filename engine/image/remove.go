@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"compose/internal/statefile"
 )
 
 // RemoveOptions say how far Remove goes.
@@ -80,11 +82,22 @@ func (s *Store) Remove(_ context.Context, ref string, opts RemoveOptions) ([]Rem
 			}
 		}
 	}
-	for _, l := range dropped {
-		if err := s.dropLayer(l); err != nil {
-			return done, err
+	_, err = s.alone(func() error {
+		// Somebody may have named them again meanwhile.
+		ix, err := s.readIndex()
+		if err != nil {
+			return err
 		}
-		done = append(done, Removed{Deleted: l.ChainID.String()})
+		for _, l := range ix.unreferenced(dropped) {
+			if err := s.dropLayer(l); err != nil {
+				return err
+			}
+			done = append(done, Removed{Deleted: l.ChainID.String()})
+		}
+		return nil
+	})
+	if err != nil {
+		return done, err
 	}
 	return done, nil
 }
@@ -132,18 +145,25 @@ func (s *Store) dropLayer(l Layer) error {
 }
 
 // Sweep deletes what interrupted work has left: half-made layers and trash
-// that no process works on any more.
+// that no process works on any more. The store is the caller's alone.
 func (s *Store) Sweep() error {
 	list, err := os.ReadDir(s.layers)
 	if err != nil {
 		return nil
 	}
 	for _, e := range list {
-		if strings.HasPrefix(e.Name(), ".trash-") {
+		if stale(e.Name()) {
 			if err := os.RemoveAll(filepath.Join(s.layers, e.Name())); err != nil {
 				return err
 			}
 		}
 	}
+	statefile.Sweep(filepath.Dir(s.blobPath(digest.FromString(""))))
 	return nil
+}
+
+// stale says whether an entry among the layers is none while nobody works
+// there.
+func stale(name string) bool {
+	return strings.HasPrefix(name, ".new-") || strings.HasPrefix(name, ".trash-")
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
 )
 
 // A build makes many layers in a row. Each is usable at once but not yet
@@ -69,7 +71,9 @@ func (s *Store) place(tmp string, l Layer) error {
 // been faster.
 func (s *Store) giveName(tmp string, l Layer) error {
 	final := filepath.Join(s.layers, layerName(l.ChainID))
+	fault.Point("image: layer ready")
 	err := os.Rename(tmp, final)
+	fault.Point("image: layer there")
 	if !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENOTEMPTY) {
 		return err
 	}

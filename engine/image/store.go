@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,13 +27,16 @@ const indexVersion = 1
 // Store is the images of one root. Its methods may be used by several
 // goroutines and several processes at once.
 type Store struct {
+	state  string // the root of all state
 	images string
 	layers string
+
+	pushing sync.Map // repository -> *sync.Mutex: two names of one take turns
 }
 
 // Open returns the store of a root. It reads nothing yet.
 func Open(r roots.Roots) (*Store, error) {
-	return &Store{images: r.Images(), layers: r.Layers()}, nil
+	return &Store{state: r.State, images: r.Images(), layers: r.Layers()}, nil
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.images, "index.json") }
@@ -43,12 +47,9 @@ func (s *Store) blobPath(d digest.Digest) string {
 
 func (s *Store) readIndex() (*index, error) {
 	ix := &index{Version: indexVersion, Images: map[string]*record{}, Tags: map[string]string{}}
-	err := statefile.ReadJSON(s.indexPath(), ix)
+	err := statefile.ReadVersioned(s.indexPath(), ix, &ix.Version, indexVersion)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
-	}
-	if ix.Version > indexVersion {
-		return nil, fmt.Errorf("%s was written by a newer version of compose (format %d, this one knows %d): use that version", s.indexPath(), ix.Version, indexVersion)
 	}
 	return ix, nil
 }
@@ -60,6 +61,7 @@ func (s *Store) change(edit func(*index) error) error {
 		return fmt.Errorf("lock the image store: %w", err)
 	}
 	defer lock.Unlock()
+	statefile.Sweep(s.images)
 	ix, err := s.readIndex()
 	if err != nil {
 		return err
@@ -144,7 +146,7 @@ func (s *Store) List(context.Context) ([]*Image, error) {
 
 func (s *Store) load(ix *index, id string) (*Image, error) {
 	r := ix.Images[id]
-	img := &Image{ID: id, Layers: r.Layers, Created: r.Created, RepoDigests: r.Digests}
+	img := &Image{ID: id, Layers: r.Layers, Created: r.Created, RepoDigests: r.Digests, Tagged: r.Tagged}
 	data, err := os.ReadFile(s.blobPath(digest.Digest(id)))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)

@@ -11,6 +11,7 @@ package image
 
 import (
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -28,6 +29,8 @@ type Image struct {
 	Created     time.Time
 	Platform    string // "linux/amd64"
 	Health      *Health
+	Tagged      time.Time // when it was last pulled, built or loaded
+	LoadedTags  []string  // of one that Load returns: the names that it came with
 }
 
 // Health is Docker's healthcheck in an image's configuration, which the OCI's
@@ -63,6 +66,9 @@ type Progress struct {
 type NotFoundError struct{ Ref string }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("No such image: %s", e.Ref) }
+
+// Is lets errors.Is match fs.ErrNotExist.
+func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // InUseError says that an image cannot go because something needs it.
 type InUseError struct {

@@ -74,7 +74,8 @@ type capHeader struct {
 }
 
 // dropBounding adds what takes every capability away that caps does not bound.
-func (p *program) dropBounding(caps *specs.LinuxCapabilities) error {
+// ownUsers says that it is in a user namespace of its own.
+func (p *program) dropBounding(caps *specs.LinuxCapabilities, ownUsers bool) error {
 	if caps == nil {
 		caps = &specs.LinuxCapabilities{}
 	}
@@ -84,8 +85,12 @@ func (p *program) dropBounding(caps *specs.LinuxCapabilities) error {
 	}
 	// All that the kernel knows, also those too new to have a name here.
 	for i := range 64 {
-		if bounding&(1<<i) == 0 && boundingSet()&(1<<i) != 0 {
-			p.add(fmt.Sprintf("drop capability %d", i), must, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
+		rule := must
+		if ownUsers {
+			rule = may // it begins with all that there are, also those that we have not
+		}
+		if bounding&(1<<i) == 0 && (ownUsers || boundingSet()&(1<<i) != 0) {
+			p.add(fmt.Sprintf("drop capability %d", i), rule, unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(i))
 		}
 	}
 	return nil

@@ -25,7 +25,10 @@ type child struct {
 	who     account
 	stdio   [3]*os.File
 	tty     bool
-	init    *os.File // our own binary where it is the reaper
+	exe     *os.File // our own binary where it is to run first
+	init    bool     // as the reaper, and not only to run the program in its place
+	ids     *ids     // of the container, where it has a user namespace
+	stat    func(string, *unix.Stat_t) error
 	join    *cgroup.Join
 }
 
@@ -47,14 +50,18 @@ func (l *launch) begin(c *child, keep ...int) error {
 		p.add("set up the standard streams", must, unix.SYS_DUP3, uintptr(fd), uintptr(i), 0)
 	}
 	keep = append(keep, l.readyW, l.goR)
-	if c.init != nil {
-		keep = append(keep, int(c.init.Fd()))
+	if l.gate != nil {
+		keep = append(keep, int(l.gate.Start.Fd()), int(l.gate.Result.Fd()))
+	}
+	if c.exe != nil {
+		keep = append(keep, int(c.exe.Fd()))
+	}
+	if c.ids != nil {
+		keep = append(keep, int(c.ids.ns.Fd()))
 	}
 	var tasks []int
 	if c.join != nil {
-		for _, f := range c.join.Tasks {
-			tasks = append(tasks, int(f.Fd()))
-		}
+		tasks, l.unified = c.join.Tasks, c.join.Unified
 	}
 	// First thing, so that the child keeps no pipe or socket of ours alive.
 	p.closeAllBut(append(keep, tasks...))
@@ -76,11 +83,7 @@ func (l *launch) begin(c *child, keep ...int) error {
 // stream is a descriptor above the standard ones for file, or for /dev/null.
 func (l *launch) stream(file *os.File) (int, error) {
 	if file == nil {
-		null, err := hostNull()
-		if err != nil {
-			return -1, err
-		}
-		file = null
+		file = l.null
 	}
 	fd := -1
 	conn, err := file.SyscallConn()
@@ -118,12 +121,22 @@ func (p *program) closeAllBut(keep []int) {
 	p.add("close other descriptors", must, unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(^uint32(0)), 0)
 }
 
-// halt adds the stop in the middle: the container stands, and Start says go.
+// halt adds the stop in the middle: the container stands, and Start says go,
+// or whoever has the other end of the gate.
 func (l *launch) halt() {
+	if l.gate == nil {
+		l.wait(l.goR)
+		return
+	}
+	l.wait(int(l.gate.Start.Fd()))
+}
+
+// wait adds a stop until a byte comes from fd.
+func (l *launch) wait(fd int) {
 	p := &l.program
 	buf := ptr(p, make([]byte, 1))
 	p.add("report to the engine", one, unix.SYS_WRITE, uintptr(l.readyW), buf, 1)
-	p.add("wait for the start", one, unix.SYS_READ, uintptr(l.goR), buf, 1)
+	p.add("wait for the start", one, unix.SYS_READ, uintptr(fd), buf, 1)
 }
 
 // finish adds the steps from the start to the execve.
@@ -131,15 +144,25 @@ func (l *launch) finish(c *child) error {
 	p, proc := &l.program, c.process
 	// Before the change of directory: a working directory of /proc/self/fd/N
 	// shall find no directory of the host there.
-	if c.init != nil {
-		p.closeAllBut([]int{int(c.init.Fd())})
-	} else {
-		p.closeAllBut(nil)
+	var keep []int
+	if c.exe != nil {
+		keep = append(keep, int(c.exe.Fd()))
+	}
+	if c.ids != nil {
+		keep = append(keep, int(c.ids.ns.Fd())) // no directory, and closed by execve
+	}
+	if l.gate != nil {
+		keep = append(keep, int(l.gate.Result.Fd())) // a FIFO, which execve closes
+	}
+	p.closeAllBut(keep)
+	owner, _, err := c.ids.onHost(c.who.uid, c.who.gid)
+	if err != nil {
+		return err
 	}
 	for i, f := range c.stdio {
 		// So that a program that is not root can open /dev/stdout again.
-		if c.who.uid != 0 && (c.tty || isPipe(f)) {
-			p.add("hand over the standard streams", may, unix.SYS_FCHOWN, uintptr(i), uintptr(c.who.uid), uintptr(^uint32(0)))
+		if owner != 0 && (c.tty || isPipe(f)) {
+			p.add("hand over the standard streams", may, unix.SYS_FCHOWN, uintptr(i), uintptr(owner), uintptr(^uint32(0)))
 		}
 	}
 	if c.tty {
@@ -162,10 +185,14 @@ func (l *launch) finish(c *child) error {
 	p.add("find the working directory", must, unix.SYS_GETCWD, cwd, unix.PathMax)
 	p.add(fmt.Sprintf("enter the working directory %q, which is outside the container", proc.Cwd), absolute, 0, cwd)
 
+	if c.ids != nil {
+		// From here on it is nobody on the host, with all capabilities inside.
+		p.add("enter the user namespace", must, unix.SYS_SETNS, c.ids.ns.Fd(), unix.CLONE_NEWUSER)
+	}
 	if proc.NoNewPrivileges {
 		p.add("set no_new_privs", must, unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	}
-	if err := p.dropBounding(proc.Capabilities); err != nil {
+	if err := p.dropBounding(proc.Capabilities, c.ids != nil); err != nil {
 		return err
 	}
 	if !proc.NoNewPrivileges {
@@ -202,6 +229,10 @@ func isPipe(f *os.File) bool {
 // execve adds one attempt for each place where the program may be.
 func (l *launch) execve(c *child) error {
 	p, proc := &l.program, c.process
+	if len(proc.Args) == 0 {
+		p.add("there is no program to run", must, unix.SYS_EXIT_GROUP, CodeNotFound)
+		return nil
+	}
 	l.name = proc.Args[0]
 	env := proc.Env
 	if _, ok := lookupEnv(env, "HOME"); !ok {
@@ -209,20 +240,42 @@ func (l *launch) execve(c *child) error {
 	}
 	envp := p.strs(env)
 	places := candidates(l.name, env)
-	if c.init != nil {
+	if c.exe != nil {
 		// The init would find out too late for Start to tell.
-		if _, err := findProgram(l.name, places); err != nil {
+		place, err := findProgram(l.name, places, c.stat)
+		if err != nil {
 			return err
 		}
-		argv := p.strs(append([]string{initproc.Name, "--"}, proc.Args...))
-		p.add("run the init", attempt, unix.SYS_EXECVEAT, c.init.Fd(), p.str(""), argv, envp, unix.AT_EMPTY_PATH)
+		head := []string{initproc.Name, initproc.InPlace, place}
+		if c.init {
+			head = []string{initproc.Name, initproc.Reap}
+		}
+		argv := p.strs(append(head, proc.Args...))
+		p.add("run the init", attempt, unix.SYS_EXECVEAT, c.exe.Fd(), p.str(""), argv, envp, unix.AT_EMPTY_PATH)
+		l.tell()
 		return nil
 	}
 	argv := p.strs(proc.Args)
 	for _, name := range places {
 		p.add("run "+l.name, attempt, unix.SYS_EXECVE, p.str(name), argv, envp)
 	}
+	l.tell()
 	return nil
+}
+
+// tell readies the texts for a child that outlives us.
+func (l *launch) tell() {
+	if l.gate == nil {
+		return
+	}
+	p := &l.program
+	p.report = int(l.gate.Result.Fd())
+	for i, step := range p.steps {
+		if p.ops[i].rule == attempt {
+			step = l.name
+		}
+		p.texts = append(p.texts, text{p.str(step), uintptr(len(step))})
+	}
 }
 
 // candidates are the paths where name may be found, as execvp(3) goes through them.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,28 @@ func Signal(pidfd *os.File, sig unix.Signal) error {
 		return fmt.Errorf("send %s: %w", unix.SignalName(sig), err)
 	}
 	return nil
+}
+
+// Released says whether a process that Create has made runs its program by now.
+// One that does not, and whose maker is dead, ends just now. maker is how the
+// maker's own arguments begin.
+func Released(pid int, maker string) bool {
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	first, _, _ := strings.Cut(string(args), "\x00")
+	// Until it executes something its memory is that of its maker.
+	return err == nil && len(args) > 0 && first != maker
+}
+
+// Ended says that a process is gone, or has ended and only waits for its parent
+// to ask how.
+func Ended(pid int, startTicks uint64) bool {
+	if StartTicks(pid) != startTicks {
+		return true
+	}
+	// Where only its first thread has ended there are others still.
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	return err != nil || len(fields) > 17 && fields[0] == "Z" && fields[17] == "1"
 }
 
 // KillAll sends SIGKILL to every process of the container.
@@ -37,5 +60,11 @@ func Stats(cgroupPath string) (cgroup.Stats, error) { return cgroup.Read(cgroupP
 // OOMKilled says whether the kernel has killed one of its processes for want of memory.
 func OOMKilled(cgroupPath string) bool { return cgroup.OOMKilled(cgroupPath) }
 
+// HasCgroup says whether the container, or what is left of it, has a cgroup.
+func HasCgroup(cgroupPath string) bool { return cgroup.Exists(cgroupPath) }
+
 // DeleteCgroup kills what is left of the container and removes its cgroup.
 func DeleteCgroup(cgroupPath string) error { return cgroup.Delete(cgroupPath) }
+
+// Paused says whether the container's processes are frozen.
+func Paused(cgroupPath string) bool { return cgroup.Frozen(cgroupPath) }

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime/cgroup"
+	"compose/internal/sealed"
+	"compose/internal/trace"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -21,7 +23,7 @@ import (
 // which DeleteCgroup removes.
 func Create(cfg Config) (*Container, error) {
 	spec := cfg.Spec
-	if spec == nil || spec.Process == nil || spec.Linux == nil || len(spec.Process.Args) == 0 {
+	if spec == nil || spec.Process == nil || spec.Linux == nil || len(spec.Process.Args) == 0 && cfg.Gate == nil {
 		return nil, errors.New("the runtime spec has no process to run")
 	}
 	if err := checkProcess(spec.Process); err != nil {
@@ -30,31 +32,20 @@ func Create(cfg Config) (*Container, error) {
 	if cfg.RootFS.Path == "" && len(cfg.RootFS.Lowers) == 0 && spec.Root != nil {
 		cfg.RootFS.Path = spec.Root.Path
 	}
-	var join *cgroup.Join
-	if cfg.CgroupPath != "" {
-		if err := cgroup.Create(cfg.CgroupPath); err != nil {
-			return nil, err
-		}
-		if err := cgroup.Apply(cfg.CgroupPath, spec.Linux.Resources); err != nil {
-			return nil, err
-		}
-		var err error
-		if join, err = cgroup.Open(cfg.CgroupPath); err != nil {
-			return nil, err
-		}
-		defer join.Close()
-	}
+	defer trace.Begin("create the process", cfg.ID).End()
+	cg := joinCgroup(cfg.CgroupPath, spec.Linux.Resources)
+	defer cg.close()
 	var exe *os.File
-	if cfg.Init {
+	if cfg.Init || !sealed.Already() {
 		// While /proc and our own mounts are in reach.
 		var err error
-		if exe, err = SealedExe(); err != nil {
+		if exe, err = sealed.Exe(); err != nil {
 			return nil, err
 		}
 		defer exe.Close()
 	}
-	c := &creation{cfg: cfg, spec: spec, join: join, exe: exe}
-	l, err := spawn(join, c.prepare)
+	c := &creation{cfg: cfg, spec: spec, cgroup: cg, exe: exe}
+	l, err := spawn(c.prepare)
 	if err != nil {
 		if c.term != nil {
 			c.term.master.Close()
@@ -74,6 +65,44 @@ func Create(cfg Config) (*Container, error) {
 	return made, nil
 }
 
+// joining is the making of the cgroup, beside that of the file tree.
+type joining struct {
+	done chan struct{}
+	join *cgroup.Join
+	err  error
+}
+
+func joinCgroup(path string, limits *specs.LinuxResources) *joining {
+	j := &joining{done: make(chan struct{})}
+	if path == "" {
+		close(j.done)
+		return j
+	}
+	go func() {
+		defer close(j.done)
+		defer trace.Begin("make the cgroup", path).End()
+		if j.err = cgroup.Create(path); j.err != nil {
+			return
+		}
+		if j.err = cgroup.Apply(path, limits); j.err != nil {
+			return
+		}
+		j.join, j.err = cgroup.Open(path)
+	}()
+	return j
+}
+
+func (j *joining) wait() (*cgroup.Join, error) {
+	<-j.done
+	return j.join, j.err
+}
+
+func (j *joining) close() {
+	if join, _ := j.wait(); join != nil {
+		join.Close()
+	}
+}
+
 // checkProcess refuses strings that the kernel would cut short.
 func checkProcess(p *specs.Process) error {
 	for _, list := range [][]string{p.Args, p.Env, {p.Cwd, p.User.Username}} {
@@ -88,21 +117,33 @@ func checkProcess(p *specs.Process) error {
 
 // creation is one Create under way, on its thread.
 type creation struct {
-	cfg  Config
-	spec *specs.Spec
-	join *cgroup.Join
-	exe  *os.File // our own binary, where it is to be the init
-	term *terminal
-	root int // O_PATH of the root file system, before the pivot
-	late []specs.Mount
+	cfg    Config
+	spec   *specs.Spec
+	cgroup *joining
+	exe    *os.File // our own binary, where it is to be the init
+	term   *terminal
+	root   int // O_PATH of the root file system, before the pivot
+	ids    *ids
+	late   []specs.Mount
 }
 
 // prepare makes the thread the container's in all that the child inherits,
 // and l the steps of the child.
 func (c *creation) prepare(l *launch) error {
+	defer trace.Begin("prepare the process", c.cfg.ID).End()
+	l.early, l.gate = c.cfg.BeforePivot, c.cfg.Gate
+	if err := c.userNamespace(); err != nil {
+		return err
+	}
+	if c.ids != nil {
+		l.open = append(l.open, c.ids.ns)
+	}
+	entering := trace.Begin("enter its namespaces", c.cfg.ID)
 	if err := c.enterNamespaces(); err != nil {
 		return err
 	}
+	entering.End()
+	mounting := trace.Begin("mount its file systems", c.cfg.ID)
 	shared, err := openShared(c.spec.Mounts)
 	if err != nil {
 		return err
@@ -111,6 +152,11 @@ func (c *creation) prepare(l *launch) error {
 	if err := unix.Mount("", "/", "", rootPropagation(c.spec), ""); err != nil {
 		return fmt.Errorf("cut the mounts off from the host's: %w", err)
 	}
+	if c.ids != nil && c.cfg.RootFS.IDMap {
+		if err := c.ids.idmapDirs(c.cfg.RootFS.dirs()); err != nil {
+			return err
+		}
+	}
 	dir, err := c.cfg.RootFS.mount()
 	if err != nil {
 		return err
@@ -118,23 +164,26 @@ func (c *creation) prepare(l *launch) error {
 	if c.root, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("open the root file system: %w", err)
 	}
-	defer unix.Close(c.root)
-	if c.late, err = mountAll(c.root, c.spec.Mounts, shared); err != nil {
+	l.open = append(l.open, os.NewFile(uintptr(c.root), "root")) // the child enters it
+	if c.late, err = mountAll(c.root, c.spec.Mounts, shared, c.ids); err != nil {
 		return err
 	}
-	if err := fillDev(c.root, c.spec.Linux.Devices); err != nil {
-		return err
+	mounting.End()
+	if own, _ := ownDev(c.spec.Mounts); own {
+		if err := fillDev(c.root, c.spec.Linux.Devices); err != nil {
+			return err
+		}
 	}
 	if err := c.prepareDir(); err != nil {
 		return err
 	}
-	who, err := lookupAccount(c.root, c.spec.Process.User, c.cfg.Groups)
+	who, err := lookupAccount(c.root, c.spec.Process.User, c.cfg.Groups, c.cfg.ByNumber)
 	if err != nil {
 		return err
 	}
 	steps := &child{
 		process: c.spec.Process, seccomp: c.spec.Linux.Seccomp, who: who,
-		stdio: [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}, init: c.exe, join: c.join,
+		stdio: [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}, exe: c.exe, init: c.cfg.Init, ids: c.ids, stat: statInRoot(c.root, c.spec.Process.Cwd),
 	}
 	if c.spec.Process.Terminal {
 		if c.term, err = openTerminal(c.root, c.spec.Process.ConsoleSize); err != nil {
@@ -158,13 +207,15 @@ func (c *creation) prepare(l *launch) error {
 			return err
 		}
 	}
-	if err := pivot(dir); err != nil {
-		return err
+	// The child starts out in the new root, and goes on from there.
+	if err := unix.Fchdir(c.root); err != nil {
+		return fmt.Errorf("enter the root file system: %w", err)
 	}
-	if p := propagations[c.spec.Linux.RootfsPropagation]; p&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
-		if err := unix.Mount("", "/", "", p, ""); err != nil {
-			return fmt.Errorf("set the propagation of the root: %w", err)
-		}
+	waiting := trace.Begin("wait for the cgroup", c.cfg.ID)
+	steps.join, err = c.cgroup.wait()
+	waiting.End()
+	if err != nil {
+		return err
 	}
 	return c.program(l, steps, inProc)
 }
@@ -175,7 +226,7 @@ func (c *creation) program(l *launch, steps *child, inProc hidden) error {
 	if c.hasNew(specs.PIDNamespace) {
 		l.args.flags |= unix.CLONE_NEWPID
 	}
-	var keep []int
+	keep := []int{c.root}
 	if inProc.null >= 0 {
 		keep = append(keep, inProc.null)
 	}
@@ -185,8 +236,23 @@ func (c *creation) program(l *launch, steps *child, inProc hidden) error {
 	if c.hasNew(specs.CgroupNamespace) {
 		p.add("make the cgroup namespace", must, unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	}
-	if err := c.lateMounts(p, inProc); err != nil {
+	if err := c.lateMounts(p); err != nil {
 		return err
+	}
+	if l.early != nil {
+		l.wait(l.goR)
+	}
+	p.pivot(c.root)
+	for _, m := range c.late {
+		if m.Type == "proc" {
+			p.enterProc(m.Destination)
+			if path.Clean(m.Destination) == "/proc" {
+				p.hideInProc(inProc, parseOptions(m.Options).flags)
+			}
+		}
+	}
+	if how := propagations[c.spec.Linux.RootfsPropagation]; how&(unix.MS_SHARED|unix.MS_UNBINDABLE) != 0 {
+		p.add("set the propagation of the root", must, unix.SYS_MOUNT, p.str(""), p.str("/"), p.str(""), how, 0)
 	}
 	l.halt()
 	return l.finish(steps)
@@ -214,11 +280,15 @@ func (c *creation) enterNamespaces() error {
 	for _, ns := range c.spec.Linux.Namespaces {
 		flag, ok := namespaceFlags[ns.Type]
 		switch {
+		case ns.Type == specs.UserNamespace:
 		case !ok:
 			return fmt.Errorf("namespaces of type %q are not supported", ns.Type)
 		case ns.Path != "":
 			if err := setnsPath(ns.Path, flag); err != nil {
 				return fmt.Errorf("join the %s namespace: %w", ns.Type, err)
+			}
+			if ns.Type == specs.MountNamespace {
+				flags &^= flag // the tree is made in the one that is there
 			}
 		case ns.Type == specs.NetworkNamespace && c.cfg.NetNS != nil:
 		case ns.Type != specs.PIDNamespace && ns.Type != specs.CgroupNamespace:
@@ -230,7 +300,11 @@ func (c *creation) enterNamespaces() error {
 			return fmt.Errorf("join the network namespace: %w", err)
 		}
 	}
-	if err := unix.Unshare(flags); err != nil {
+	if c.ids != nil {
+		if err := c.ids.enterOwned(flags); err != nil {
+			return err
+		}
+	} else if err := unix.Unshare(flags); err != nil {
 		return fmt.Errorf("make the namespaces: %w", err)
 	}
 	if c.hasNew(specs.UTSNamespace) {
@@ -244,6 +318,34 @@ func (c *creation) enterNamespaces() error {
 				return fmt.Errorf("set the domain name %q: %w", c.spec.Domainname, err)
 			}
 		}
+	}
+	return nil
+}
+
+// userNamespace finds or makes the user namespace, if there is to be one. The
+// child enters it last of all.
+func (c *creation) userNamespace() error {
+	for _, ns := range c.spec.Linux.Namespaces {
+		if ns.Type != specs.UserNamespace {
+			continue
+		}
+		i := &ids{uids: c.spec.Linux.UIDMappings, gids: c.spec.Linux.GIDMappings}
+		var err error
+		switch {
+		case c.cfg.UserNS != nil:
+			var fd int
+			if fd, err = unix.FcntlInt(c.cfg.UserNS.Fd(), unix.F_DUPFD_CLOEXEC, 3); err == nil {
+				i.ns = os.NewFile(uintptr(fd), "user")
+			}
+		case ns.Path != "":
+			i.ns, err = os.Open(ns.Path)
+		default:
+			i.ns, err = NewUserNS(i.uids, i.gids)
+		}
+		if err != nil {
+			return fmt.Errorf("the user namespace: %w", err)
+		}
+		c.ids = i
 	}
 	return nil
 }
@@ -306,14 +408,14 @@ func writeSysctls(list map[string]string) error {
 }
 
 // lateMounts adds the mounts that show the namespaces of whoever makes them.
-func (c *creation) lateMounts(p *program, inProc hidden) error {
+// The child makes them with the new root as its working directory and the old
+// one still in reach: a user namespace may mount a /proc only who sees one.
+func (c *creation) lateMounts(p *program) error {
 	for _, m := range c.late {
 		o := parseOptions(m.Options)
 		if m.Type == "proc" {
-			p.mountProc(m.Destination, o.flags)
-			if m.Destination == "/proc" {
-				p.hideInProc(inProc, o.flags)
-			}
+			at := fromRoot(m.Destination)
+			p.add("mount "+m.Destination, must, unix.SYS_MOUNT, p.str("proc"), p.str(at), p.str("proc"), o.flags, 0)
 			continue
 		}
 		if err := c.cgroupMounts(p, m.Destination, o.flags); err != nil {
@@ -323,37 +425,46 @@ func (c *creation) lateMounts(p *program, inProc hidden) error {
 	return nil
 }
 
+// fromRoot is an absolute path as one from the root directory.
+func fromRoot(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
 func (c *creation) cgroupMounts(p *program, at string, flags uintptr) error {
 	if cgroup.Version() == 2 {
-		p.add("mount cgroup2", must, unix.SYS_MOUNT, p.str("cgroup"), p.str(at), p.str("cgroup2"), flags, 0)
+		p.add("mount cgroup2", must, unix.SYS_MOUNT, p.str("cgroup"), p.str(fromRoot(at)), p.str("cgroup2"), flags, 0)
 		return nil
 	}
-	// v1: a small tmpfs with one directory for each hierarchy. The writable
-	// tmpfs is made read-only once the child has mounted on it.
-	if err := unix.Mount("tmpfs", at, "tmpfs", flags&^unix.MS_RDONLY, "mode=755,size=64k"); err != nil {
-		return fmt.Errorf("mount %s: %w", at, err)
+	// v1: a small tmpfs with one directory for each hierarchy. It may be
+	// read-only by the time that the child mounts on it.
+	if err := mountOne(c.root, specs.Mount{Destination: at, Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755", "size=64k"}}, nil, c.ids); err != nil {
+		return err
 	}
+	top, err := openInRoot(c.root, at, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", at, err)
+	}
+	defer unix.Close(top)
 	for _, h := range cgroup.Mounts() {
-		dir := path.Join(at, h.Name)
-		if err := unix.Mkdir(dir, 0o755); err != nil {
-			return fmt.Errorf("make %s: %w", dir, err)
+		if err := unix.Mkdirat(top, h.Name, 0o755); err != nil {
+			return fmt.Errorf("make %s: %w", path.Join(at, h.Name), err)
 		}
+		dir := path.Join(fromRoot(at), h.Name)
 		p.add("mount the cgroups "+h.Name, must, unix.SYS_MOUNT, p.str("cgroup"), p.str(dir), p.str(h.Type), flags, p.str(h.Options))
 	}
 	for _, h := range cgroup.Mounts() {
 		for _, name := range strings.Split(h.Options, ",") {
 			if h.Type == "cgroup" && name != h.Name && !strings.Contains(name, "=") {
-				if err := unix.Symlink(h.Name, path.Join(at, name)); err != nil && err != unix.EEXIST {
+				if err := unix.Symlinkat(h.Name, top, name); err != nil && err != unix.EEXIST {
 					return err
 				}
 			}
 		}
 	}
-	return unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|flags, "")
+	return remountBind(top, fdPath(top), flags)
 }
 
 // StartTicks reads field 22 of /proc/<pid>/stat: when the process began, which
-// tells it from a later one with the same number. It is 0 for none.
+// tells it from a later one with the same number. It is 0 for none, and for one
+// that has ended and was left to the host's init, which may be slow to bury it.
 func StartTicks(pid int) uint64 {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -361,7 +472,7 @@ func StartTicks(pid int) uint64 {
 	}
 	// The command's name, in parentheses, may hold anything; count from its end.
 	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	if len(fields) < 20 {
+	if len(fields) < 20 || fields[0] == "Z" && fields[1] == "1" {
 		return 0
 	}
 	n, _ := strconv.ParseUint(fields[19], 10, 64)

@@ -30,23 +30,30 @@ var devLinks = [][2]string{
 	{"pts/ptmx", "ptmx"},
 }
 
-// fillDev makes the device nodes and links of /dev, which is a fresh tmpfs.
+// ownDev says whether /dev is the container's own, and whether it is a fresh
+// tmpfs. One that is bound from elsewhere is not ours to fill: it may be the
+// host's.
+func ownDev(mounts []specs.Mount) (own, fresh bool) {
+	own = true
+	for _, m := range mounts {
+		if path.Clean(m.Destination) == "/dev" {
+			fresh = m.Type == "tmpfs" && parseOptions(m.Options).flags&unix.MS_BIND == 0
+			own = fresh
+		}
+	}
+	return own, fresh
+}
+
+// fillDev makes the device nodes and links of /dev.
 func fillDev(root int, devices []specs.LinuxDevice) error {
+	if err := realDirectory(root, "/dev"); err != nil {
+		return err
+	}
 	dev, err := openInRoot(root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
-		if isMissing(err) {
-			return nil // a Spec without a /dev, as the OCI allows
-		}
 		return fmt.Errorf("open /dev: %w", err)
 	}
 	defer unix.Close(dev)
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(dev, &fs); err != nil {
-		return err
-	}
-	if fs.Type != unix.TMPFS_MAGIC {
-		return nil // a /dev bound from elsewhere is not ours to fill
-	}
 	old := unix.Umask(0)
 	defer unix.Umask(old)
 	for _, d := range append(append([]specs.LinuxDevice{}, defaultDevices...), devices...) {
@@ -81,8 +88,17 @@ func makeDevice(root int, d specs.LinuxDevice) error {
 		mode |= unix.S_IFCHR
 	}
 	name := path.Base(d.Path)
-	err = unix.Mknodat(dir, name, mode, int(unix.Mkdev(uint32(d.Major), uint32(d.Minor))))
-	if err != nil && err != unix.EEXIST {
+	number := unix.Mkdev(uint32(d.Major), uint32(d.Minor))
+	err = unix.Mknodat(dir, name, mode, int(number))
+	if err == unix.EEXIST {
+		var st unix.Stat_t
+		if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return err
+		}
+		if (st.Mode^mode)&unix.S_IFMT != 0 || mode&unix.S_IFMT != unix.S_IFIFO && st.Rdev != number {
+			return fmt.Errorf("there is something else of that name")
+		}
+	} else if err != nil {
 		return err
 	}
 	if d.UID != nil || d.GID != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime/cgroup"
+	"compose/internal/sealed"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -46,11 +47,24 @@ func Exec(target ExecTarget, p *specs.Process, profile *specs.LinuxSeccomp, grou
 		}
 		defer join.Close()
 	}
-	var term *terminal
-	l, err := spawn(join, func(l *launch) error {
-		steps := &child{process: p, seccomp: profile, stdio: stdio, join: join}
+	var exe *os.File
+	if !sealed.Already() {
 		var err error
-		if term, err = enter(pidfd, steps, groups); err != nil {
+		if exe, err = sealed.Exe(); err != nil {
+			return nil, err
+		}
+		defer exe.Close()
+	}
+	i, err := idsOf(target.PID)
+	if err != nil {
+		return nil, err
+	}
+	defer i.close()
+	var term *terminal
+	l, err := spawn(func(l *launch) error {
+		steps := &child{process: p, seccomp: profile, stdio: stdio, join: join, exe: exe, ids: i, stat: statFrom(p.Cwd)}
+		var err error
+		if term, err = enter(pidfd, steps, groups, target.ByNumber); err != nil {
 			return err
 		}
 		if term != nil {
@@ -85,7 +99,7 @@ func Exec(target ExecTarget, p *specs.Process, profile *specs.LinuxSeccomp, grou
 
 // enter moves the thread into the container and completes steps with what is
 // found there: the user's account and, if one is asked for, a terminal.
-func enter(pidfd *os.File, steps *child, groups []string) (*terminal, error) {
+func enter(pidfd *os.File, steps *child, groups []string, byNumber bool) (*terminal, error) {
 	if err := unix.Setns(int(pidfd.Fd()), execNamespaces); err != nil {
 		if err == unix.ESRCH {
 			return nil, errors.New("the container is not running")
@@ -97,7 +111,7 @@ func enter(pidfd *os.File, steps *child, groups []string) (*terminal, error) {
 		return nil, err
 	}
 	defer unix.Close(root)
-	if steps.who, err = lookupAccount(root, steps.process.User, groups); err != nil || !steps.process.Terminal {
+	if steps.who, err = lookupAccount(root, steps.process.User, groups, byNumber); err != nil || !steps.process.Terminal {
 		return nil, err
 	}
 	term, err := openTerminal(root, steps.process.ConsoleSize)

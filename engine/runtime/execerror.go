@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ func execError(name string, errno unix.Errno) error {
 		}
 		return &ExecError{CodeNotExecutable, fmt.Sprintf("exec %s: %v", name, errno), errno}
 	}
-	if _, err := findProgram(name, []string{name}); err != nil {
+	if _, err := findProgram(name, []string{name}, unix.Stat); err != nil {
 		return err
 	}
 	code := CodeNotExecutable
@@ -41,13 +42,23 @@ func notExecutable(name string, err error) error {
 	return &ExecError{CodeNotExecutable, fmt.Sprintf("exec: %q: %v", name, err), err}
 }
 
+// statFrom is stat(2) for paths of a container that the thread is in, from the
+// working directory cwd.
+func statFrom(cwd string) func(string, *unix.Stat_t) error {
+	return func(name string, st *unix.Stat_t) error {
+		if !path.IsAbs(name) {
+			name = path.Join(cwd, name)
+		}
+		return unix.Stat(name, st)
+	}
+}
+
 // findProgram returns the first of places that is a file with an execute bit.
-// The caller's root directory is the container's.
-func findProgram(name string, places []string) (string, error) {
+func findProgram(name string, places []string, stat func(string, *unix.Stat_t) error) (string, error) {
 	var refused error
 	for _, place := range places {
 		var st unix.Stat_t
-		err := unix.Stat(place, &st)
+		err := stat(place, &st)
 		switch {
 		case err == unix.ENOENT || err == unix.ENOTDIR:
 			if strings.Contains(name, "/") {

@@ -17,6 +17,7 @@ import (
 type hidden struct {
 	masked, readonly []string // relative to /proc
 	null             int      // O_PATH of the container's null device, -1 for no need
+	ownDev           bool     // /dev is a fresh one of the container's own
 }
 
 // hidePaths covers the Spec's masked paths and makes its read-only ones so,
@@ -25,6 +26,7 @@ type hidden struct {
 // something else catches in its place is refused, not believed.
 func (c *creation) hidePaths(l *launch) (hidden, error) {
 	h := hidden{null: -1}
+	_, h.ownDev = ownDev(c.spec.Mounts)
 	lateProc := slices.ContainsFunc(c.late, func(m specs.Mount) bool { return m.Type == "proc" && m.Destination == "/proc" })
 	var masked, readonly []string
 	for _, part := range []struct {
@@ -79,10 +81,8 @@ func mask(root int, name string, null int) error {
 	return unix.Mount(fdPath(null), fdPath(fd), "", unix.MS_BIND, "")
 }
 
-// mountProc mounts a proc file system and makes sure that it is one that the
-// child then sees there.
-func (p *program) mountProc(at string, flags uintptr) {
-	p.add("mount "+at, must, unix.SYS_MOUNT, p.str("proc"), p.str(at), p.str("proc"), flags, 0)
+// enterProc makes sure that what the child sees at a path is a proc file system.
+func (p *program) enterProc(at string) {
 	p.add("enter "+at, must, unix.SYS_CHDIR, p.str(at))
 	statfs := ptr(p, make([]unix.Statfs_t, 1))
 	p.add("look at "+at, must, unix.SYS_STATFS, p.str("."), statfs)
@@ -94,11 +94,17 @@ func (p *program) mountProc(at string, flags uintptr) {
 // is a file takes the first of the two masks, a directory the second.
 func (p *program) hideInProc(h hidden, flags uintptr) {
 	none, tmpfs, options := p.str(""), p.str("tmpfs"), p.str("nr_blocks=1,nr_inodes=1")
-	null := p.str(fmt.Sprintf("self/fd/%d", h.null))
+	// In a /dev of our own nobody can have put something else in its place;
+	// the way over a descriptor costs the kernel three new inodes of /proc.
+	source := "/dev/null"
+	if !h.ownDev {
+		source = fmt.Sprintf("self/fd/%d", h.null)
+	}
+	null := p.str(source)
 	for _, name := range h.masked {
 		at, step := p.str(name), "mask /proc/"+name
 		p.add(step, present, unix.SYS_MOUNT, null, at, none, unix.MS_BIND, 0)
-		p.add(step, present, unix.SYS_MOUNT, tmpfs, at, tmpfs, maskFlags, options)
+		p.add(step, otherwise, unix.SYS_MOUNT, tmpfs, at, tmpfs, maskFlags, options)
 	}
 	for _, name := range h.readonly {
 		at, step := p.str(name), "make /proc/"+name+" read-only"

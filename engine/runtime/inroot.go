@@ -125,3 +125,18 @@ func readInRoot(root int, name string, limit int64) ([]byte, error) {
 	}
 	return data[:n], err
 }
+
+// statInRoot is stat(2) for paths of a container, from the working directory cwd.
+func statInRoot(root int, cwd string) func(string, *unix.Stat_t) error {
+	return func(name string, st *unix.Stat_t) error {
+		if !path.IsAbs(name) {
+			name = path.Join(cwd, name)
+		}
+		fd, err := openInRoot(root, name, unix.O_PATH, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Fstat(fd, st)
+	}
+}

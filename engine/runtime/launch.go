@@ -21,18 +21,29 @@ type launch struct {
 
 	pid, pidfd int32 // written by the kernel when the child exists
 
-	ready  *os.File // a byte comes when the child waits for Start; its end, when there never will be one
-	readyW int
-	goR    int
-	goW    *os.File
-	open   []*os.File // kept open for the child
-	null   int        // of the container, or -1
+	ready   *os.File // a byte comes when the child waits for Start; its end, when there never will be one
+	readyW  int
+	goR     int
+	goW     *os.File
+	null    *os.File   // the host's null device
+	open    []*os.File // kept open for the child
+	unified *os.File   // the v2 cgroup to be born in, or nil
+
+	early func(pid int) error // what is to be done while the child waits for the first time
+	gate  *Gate
 
 	done chan struct{} // closed when the child runs its program or is gone
 	err  error         // why it is gone; read after done
 }
 
 func newLaunch() (*launch, error) {
+	// What is asked once for the whole process is asked here, in the host's
+	// root, and not by the thread when the container's may be its root.
+	null, err := hostNull()
+	if err != nil {
+		return nil, err
+	}
+	cgroup.Version()
 	var ready, start [2]int
 	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make a pipe: %w", err)
@@ -45,15 +56,17 @@ func newLaunch() (*launch, error) {
 	// A reader that waits for a pipe of its poller holds no thread.
 	_ = unix.SetNonblock(ready[0], true)
 	return &launch{
+		null:  null,
 		ready: os.NewFile(uintptr(ready[0]), "ready"), readyW: ready[1],
 		goR: start[0], goW: os.NewFile(uintptr(start[1]), "go"),
-		null: -1, pidfd: -1, done: make(chan struct{}),
+		program: program{ops: make([]op, 0, 192), steps: make([]string, 0, 192), keep: make([]any, 0, 192), report: -1},
+		pidfd:   -1, done: make(chan struct{}),
 	}, nil
 }
 
 // spawn has prepare build a launch on a thread of its own, forks there, and
 // returns when the child waits for Start.
-func spawn(join *cgroup.Join, prepare func(*launch) error) (*launch, error) {
+func spawn(prepare func(*launch) error) (*launch, error) {
 	l, err := newLaunch()
 	if err != nil {
 		return nil, err
@@ -66,7 +79,7 @@ func spawn(join *cgroup.Join, prepare func(*launch) error) (*launch, error) {
 			l.closeChildSide()
 			return
 		}
-		l.run(join)
+		l.run()
 	}, func(err error) { prepared <- err })
 	if err := <-prepared; err != nil {
 		l.ready.Close()
@@ -74,6 +87,15 @@ func spawn(join *cgroup.Join, prepare func(*launch) error) (*launch, error) {
 		return nil, err
 	}
 	n, _ := l.ready.Read(make([]byte, 1))
+	var earlyErr error
+	if n == 1 && l.early != nil {
+		if earlyErr = l.early(int(l.pid)); earlyErr == nil {
+			_, _ = l.goW.Write([]byte{1})
+		} else {
+			l.goW.Close() // the child reads the end and goes
+		}
+		n, _ = l.ready.Read(make([]byte, 1))
+	}
 	l.ready.Close()
 	if n == 1 {
 		return l, nil
@@ -84,24 +106,27 @@ func spawn(join *cgroup.Join, prepare func(*launch) error) (*launch, error) {
 		_, _ = Reap(int(l.pid))
 		unix.Close(int(l.pidfd))
 	}
+	if earlyErr != nil {
+		return nil, earlyErr
+	}
 	return nil, l.err
 }
 
 // run forks and comes back once the child has executed a program or is gone.
-func (l *launch) run(join *cgroup.Join) {
+func (l *launch) run() {
 	l.args.flags |= unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID
 	l.args.pidfd = uint64(uintptr(unsafe.Pointer(&l.pidfd)))
 	l.args.parentTID = uint64(uintptr(unsafe.Pointer(&l.pid)))
-	if join != nil && join.Unified != nil {
+	if l.unified != nil {
 		l.args.flags |= unix.CLONE_INTO_CGROUP
-		l.args.cgroup = uint64(join.Unified.Fd())
+		l.args.cgroup = uint64(l.unified.Fd())
 	}
 	if err := l.program.vfork(&l.args); err != nil {
 		l.err = fmt.Errorf("start a process: %w", err)
 	} else {
 		l.err = l.verdict()
 	}
-	runtime.KeepAlive(join)
+	runtime.KeepAlive(l.unified)
 	close(l.done)
 	l.closeChildSide()
 }

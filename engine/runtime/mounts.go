@@ -43,6 +43,7 @@ type mountOptions struct {
 	flags       uintptr
 	propagation uintptr
 	recursiveRO bool   // "rro"
+	idmap       bool   // "idmap": by the container's user namespace
 	data        string // for the file system
 }
 
@@ -58,6 +59,8 @@ func parseOptions(options []string) mountOptions {
 			}
 		} else if p, ok := propagations[o]; ok {
 			m.propagation = p
+		} else if o == "idmap" || o == "ridmap" {
+			m.idmap = true
 		} else if o == "rro" {
 			m.flags |= unix.MS_RDONLY
 			m.recursiveRO = true
@@ -70,10 +73,10 @@ func parseOptions(options []string) mountOptions {
 }
 
 // mountOne mounts one entry of the Spec below root, an open directory.
-func mountOne(root int, m specs.Mount, shared sharedTrees) error {
+func mountOne(root int, m specs.Mount, shared sharedTrees, i *ids) error {
 	o := parseOptions(m.Options)
 	if o.flags&unix.MS_BIND != 0 || m.Type == "bind" {
-		return mountBind(root, m, o, shared)
+		return mountBind(root, m, o, shared, i)
 	}
 	target, err := mkdirAllInRoot(root, m.Destination)
 	if err != nil {
@@ -84,7 +87,7 @@ func mountOne(root int, m specs.Mount, shared sharedTrees) error {
 	if source == "" {
 		source = m.Type
 	}
-	if err := unix.Mount(source, fdPath(target), m.Type, o.flags, o.data); err != nil {
+	if err := unix.Mount(source, fdPath(target), m.Type, o.flags, i.options(m.Type, o.data)); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Type, m.Destination, err)
 	}
 	return propagate(root, m.Destination, o.propagation)
@@ -93,14 +96,19 @@ func mountOne(root int, m specs.Mount, shared sharedTrees) error {
 // mountBind puts a copy of the source's mount at the destination. From the copy
 // on, everything is done by descriptor: where a volume that another container
 // can change is on the way, no name would lead to the same place twice.
-func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees) error {
-	tree, ok := shared[m.Source]
+func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees, i *ids) error {
+	tree, ok := shared[m.Destination]
 	if !ok {
 		var err error
 		if tree, err = cloneTree(m.Source, o); err != nil {
 			return err
 		}
 		defer unix.Close(tree)
+		if o.idmap && i != nil {
+			if err := i.idmap(tree); err != nil {
+				return fmt.Errorf("mount %s on %s: %w", m.Source, m.Destination, err)
+			}
+		}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(tree, &st); err != nil {
@@ -115,11 +123,14 @@ func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees) erro
 		return fmt.Errorf("make the mount point %s: %w", m.Destination, err)
 	}
 	defer unix.Close(target)
-	err = unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
-	if err == unix.ENOTDIR {
+	var at unix.Stat_t
+	if err := unix.Fstat(target, &at); err != nil {
+		return err
+	}
+	if (at.Mode&unix.S_IFMT == unix.S_IFDIR) != (st.Mode&unix.S_IFMT == unix.S_IFDIR) {
 		return fmt.Errorf("mount %s on %s: one is a directory and the other is not", m.Source, m.Destination)
 	}
-	if err != nil {
+	if err := unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Source, m.Destination, err)
 	}
 	how := o.propagation
@@ -142,21 +153,26 @@ func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees) erro
 }
 
 func cloneTree(source string, o mountOptions) (int, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if o.flags&unix.MS_REC != 0 {
 		flags |= unix.AT_RECURSIVE
 	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, source, flags)
+	from, err := openSource(source)
 	if err == unix.ENOENT {
 		return -1, fmt.Errorf("bind source path does not exist: %s", source)
 	}
 	if err != nil {
 		return -1, fmt.Errorf("open the bind source %s: %w", source, err)
 	}
+	defer unix.Close(from)
+	fd, err := unix.OpenTree(from, "", flags)
+	if err != nil {
+		return -1, fmt.Errorf("open the bind source %s: %w", source, err)
+	}
 	return fd, nil
 }
 
-// sharedTrees are copies, by source, of the mounts that shall go on sharing
+// sharedTrees are copies, by destination, of the mounts that shall go on sharing
 // what is mounted below them with the host. They are made before the thread's
 // mounts are cut off from the host's.
 type sharedTrees map[string]int
@@ -165,7 +181,8 @@ func openShared(list []specs.Mount) (sharedTrees, error) {
 	shared := sharedTrees{}
 	for _, m := range list {
 		o := parseOptions(m.Options)
-		if _, again := shared[m.Source]; o.propagation&unix.MS_SHARED == 0 || again {
+		bound := m.Type == "bind" || o.flags&unix.MS_BIND != 0
+		if _, again := shared[m.Destination]; !bound || o.propagation&unix.MS_SHARED == 0 || again {
 			continue
 		}
 		fd, err := cloneTree(m.Source, o)
@@ -173,7 +190,7 @@ func openShared(list []specs.Mount) (sharedTrees, error) {
 			shared.close()
 			return nil, err
 		}
-		shared[m.Source] = fd
+		shared[m.Destination] = fd
 	}
 	return shared, nil
 }
@@ -226,7 +243,7 @@ func propagate(root int, name string, how uintptr) error {
 
 // mountAll mounts the Spec's mounts below root, but for those that only the
 // container's first process can make; these it returns.
-func mountAll(root int, list []specs.Mount, shared sharedTrees) (late []specs.Mount, err error) {
+func mountAll(root int, list []specs.Mount, shared sharedTrees, i *ids) (late []specs.Mount, err error) {
 	for _, m := range list {
 		if err := checkMount(m); err != nil {
 			return nil, err
@@ -243,7 +260,7 @@ func mountAll(root int, list []specs.Mount, shared sharedTrees) (late []specs.Mo
 				return nil, err
 			}
 		}
-		if err := mountOne(root, m, shared); err != nil {
+		if err := mountOne(root, m, shared, i); err != nil {
 			return nil, err
 		}
 	}
@@ -286,4 +303,17 @@ func checkMount(m specs.Mount) error {
 // isMissing says that a path is not there at all.
 func isMissing(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+}
+
+// MountOptions lists the mount options that mean something here; others are
+// handed to the file system.
+func MountOptions() []string {
+	list := []string{"rro", "idmap", "ridmap"}
+	for name := range mountFlags {
+		list = append(list, name)
+	}
+	for name := range propagations {
+		list = append(list, name)
+	}
+	return list
 }

@@ -21,8 +21,18 @@ type program struct {
 	at     int        // the op that it came to
 	failed bool       // op `at` failed, with errno
 	errno  unix.Errno //
-	missed int        // the last execve that found no file, while others are tried
+	//lint:ignore U1000 runProgram uses it
+	missed int // the last execve that found no file, while others are tried
+
+	// Where a failure is told to somebody else than the parent: a descriptor,
+	// or -1, and a text for each op.
+	report int
+	result [2]uint32 // errno and rule
+	texts  []text
 }
+
+// text is a string for write(2).
+type text struct{ at, length uintptr }
 
 // op is one system call. Its arguments are plain numbers, so that the child
 // copies no pointer.
@@ -35,13 +45,14 @@ type op struct {
 type rule uint8
 
 const (
-	must     rule = iota // a failure ends the child
-	may                  // a failure is of no consequence
-	one                  // must return 1: a byte read from or written to a pipe
-	present              // like must, but there may be no such file or no such kind of it
-	attempt              // an execve: not found here, go on with the next
-	absolute             // no system call: the text at the first argument must start with a slash
-	equal                // no system call: the number at the first argument must be the second
+	must      rule = iota // a failure ends the child
+	may                   // a failure is of no consequence
+	one                   // must return 1: a byte read from or written to a pipe
+	present               // like must, but there may be no such file or no such kind of it
+	otherwise             // like present, and only where the step before found another kind of file
+	attempt               // an execve: not found here, go on with the next
+	absolute              // no system call: the text at the first argument must start with a slash
+	equal                 // no system call: the number at the first argument must be the second
 )
 
 func (p *program) add(step string, r rule, nr uintptr, args ...uintptr) {
@@ -77,12 +88,13 @@ func (p *program) strs(list []string) uintptr {
 
 // runProgram is the child. It never returns.
 //
+//lint:ignore U1000 the assembly calls it
 //go:norace
 //go:nosplit
 func runProgram(p *program) {
 	n := len(p.ops)
 	first := unsafe.Pointer(unsafe.SliceData(p.ops))
-	var missed, refused unix.Errno
+	var last, missed, refused unix.Errno
 	refusedAt := 0
 	for i := 0; i < n; i++ {
 		p.at = i
@@ -98,15 +110,20 @@ func runProgram(p *program) {
 				fail(p, i, unix.EXDEV)
 			}
 			continue
+		case otherwise:
+			if last != unix.ENOTDIR {
+				continue
+			}
 		}
 		r1, _, errno := unix.RawSyscall6(o.nr, o.args[0], o.args[1], o.args[2], o.args[3], o.args[4], o.args[5])
+		last = errno
 		switch o.rule {
 		case may:
 		case one:
 			if r1 != 1 {
 				fail(p, i, errno)
 			}
-		case present:
+		case present, otherwise:
 			if errno != 0 && errno != unix.ENOENT && errno != unix.ENOTDIR {
 				fail(p, i, errno)
 			}
@@ -133,11 +150,24 @@ func runProgram(p *program) {
 	fail(p, p.missed, missed)
 }
 
+// NeverRan is the exit status of a first process that did not come to run its
+// program: a step before failed, or its maker died before it let it go.
+const NeverRan = 213
+
+//lint:ignore U1000 runProgram calls it
 //go:norace
 //go:nosplit
 func fail(p *program, i int, errno unix.Errno) {
 	p.at, p.failed, p.errno = i, true, errno
+	if p.report >= 0 {
+		p.result = [2]uint32{uint32(errno), uint32((*op)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(p.ops)), uintptr(i)*unsafe.Sizeof(op{}))).rule)}
+		unix.RawSyscall(unix.SYS_WRITE, uintptr(p.report), uintptr(unsafe.Pointer(&p.result)), unsafe.Sizeof(p.result))
+		t := (*text)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(p.texts)), uintptr(i)*unsafe.Sizeof(text{})))
+		unix.RawSyscall(unix.SYS_WRITE, uintptr(p.report), t.at, t.length)
+	}
 	for {
-		unix.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, NeverRan, 0, 0)
+		unix.RawSyscall(unix.SYS_EXIT, NeverRan, 0, 0) // a seccomp profile may forbid the other
+		*(*uintptr)(nil) = 0                           // and both
 	}
 }

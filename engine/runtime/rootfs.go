@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,16 @@ func (r RootFS) mount() (string, error) {
 		return "", fmt.Errorf("mount the overlay of %d layers: %w", len(r.Lowers), err)
 	}
 	return at, nil
+}
+
+// dirs are the directories to show with other owners: the upper and the work
+// directory have to be on one mount, that of the directory above both.
+func (r RootFS) dirs() []string {
+	dirs := slices.Clone(r.Lowers)
+	if r.Upper != "" {
+		dirs = append(dirs, path.Dir(r.Upper))
+	}
+	return dirs
 }
 
 // mountOverlay mounts the overlay. One page has to hold all options, so where
@@ -92,24 +103,18 @@ func escapeOption(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(s)
 }
 
-// pivot makes dir, a mount point, the root of the calling thread and drops the
-// old root with everything mounted on it.
-func pivot(dir string) error {
-	if err := unix.Chdir(dir); err != nil {
-		return fmt.Errorf("enter the root file system: %w", err)
-	}
+// pivot makes the directory root, a mount point, the root of the child and of
+// all who are in its mount namespace, and drops the old root with everything
+// mounted on it.
+func (p *program) pivot(root int) {
+	p.add("enter the root file system", must, unix.SYS_FCHDIR, uintptr(root))
 	// The new root stacks on the old one at ".", and the old one is then the
 	// one that "." finds when it is unmounted (pivot_root(2), NOTES).
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("pivot_root: %w", err)
-	}
-	if err := unix.Mount("", ".", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("cut the old root off: %w", err)
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("drop the old root: %w", err)
-	}
-	return unix.Chdir("/")
+	here := p.str(".")
+	p.add("pivot_root", must, unix.SYS_PIVOT_ROOT, here, here)
+	// What is unmounted of it goes nowhere else: no mount of it is shared.
+	p.add("drop the old root", must, unix.SYS_UMOUNT2, here, unix.MNT_DETACH)
+	p.add("enter the root", must, unix.SYS_CHDIR, p.str("/"))
 }
 
 // InMountNS mounts root in a mount namespace that only fn sees and calls fn

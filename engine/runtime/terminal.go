@@ -64,11 +64,19 @@ func Resize(master *os.File, rows, cols uint16) error {
 }
 
 // bindConsole mounts the slave side on /dev/console, a file that was just made
-// on the fresh tmpfs.
+// on the fresh tmpfs. In a /dev from elsewhere it may be there, but as no link.
 func (t *terminal) bindConsole(root int) error {
-	fd, err := mkfileInRoot(root, "dev/console")
+	dev, err := openInRoot(root, "dev", unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
+		return fmt.Errorf("open /dev: %w", err)
+	}
+	defer unix.Close(dev)
+	if err := unix.Mknodat(dev, "console", unix.S_IFREG|0o600, 0); err != nil && err != unix.EEXIST {
 		return fmt.Errorf("make /dev/console: %w", err)
+	}
+	fd, err := openInRoot(dev, "console", unix.O_PATH, unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return fmt.Errorf("open /dev/console: %w", err)
 	}
 	defer unix.Close(fd)
 	if err := unix.Mount(fdPath(int(t.slave.Fd())), fdPath(fd), "", unix.MS_BIND, ""); err != nil {

@@ -24,6 +24,10 @@ type RootFS struct {
 	Upper  string   // what the container writes; empty with Work: read-only
 	Work   string   // overlayfs' own, on the file system of Upper
 	Path   string   // instead of all these: a plain directory
+
+	// IDMap shows the layers' files with their owners as those of the
+	// container's user namespace.
+	IDMap bool
 }
 
 // Config says what Create shall make.
@@ -36,8 +40,17 @@ type Config struct {
 	// host's if it lists none, a new one if it lists one without a path.
 	NetNS *os.File
 
+	// UserNS is the user namespace to enter where the Spec lists one, whose
+	// mappings it has. Nil leaves it to the Spec: made new, or that of its path.
+	UserNS *os.File
+
 	// Groups are supplementary groups by name or number, resolved in the container.
 	Groups []string
+
+	// ByNumber takes the user and the groups of Spec.Process as the numbers
+	// that stand there, as the OCI has it, and asks the image's files for the
+	// home directory alone.
+	ByNumber bool
 
 	// CgroupPath is relative to the top of the hierarchies, such as
 	// "compose-1a2b3c/<id>". Create makes it and DeleteCgroup removes it.
@@ -49,6 +62,23 @@ type Config struct {
 
 	// Init runs a reaper as PID 1 and the process as its child.
 	Init bool
+
+	// BeforePivot is called while the container's first process waits, all its
+	// namespaces and mounts made, with the host's root still its own. An error
+	// ends the container.
+	BeforePivot func(pid int) error
+
+	// Gate, where set, takes the place of Container.Start: the process waits
+	// there, also when the process that called Create has ended. A process
+	// without arguments is one that may wait and never run.
+	Gate *Gate
+}
+
+// Gate is where a container's process waits for its start, and tells what came
+// of it, as two FIFOs that are open in blocking mode.
+type Gate struct {
+	Start  *os.File // read: one byte says go
+	Result *os.File // write: nothing before its end where the program runs, else what ParseResult reads
 }
 
 // Container is a container that Create has made. Its process is a child of
@@ -79,6 +109,7 @@ type ExecTarget struct {
 	PID        int      // its first process
 	PIDFD      *os.File // of that process; nil: opened from PID
 	CgroupPath string
+	ByNumber   bool // as in Config
 }
 
 // Exit codes that Docker reports for a process that never ran.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,11 +24,31 @@ type account struct {
 // maxAccounts bounds /etc/passwd and /etc/group of an image, in bytes.
 const maxAccounts = 8 << 20
 
+// LookupUser is u by number, with the groups it is in, and its home directory,
+// by the files of the container whose root is open. u and groups are as in Config.
+func LookupUser(root *os.File, u specs.User, groups []string) (specs.User, string, error) {
+	a, err := lookupAccount(int(root.Fd()), u, groups, false)
+	u.Username, u.UID, u.GID, u.AdditionalGids = "", a.uid, a.gid, a.groups
+	return u, a.home, err
+}
+
 // lookupAccount resolves u against the files of the container. Username is
 // Docker's "user", "user:group", "uid" or "uid:gid"; where it is empty the
-// numbers of u count. AdditionalGids are kept.
-func lookupAccount(root int, u specs.User, addGroups []string) (account, error) {
+// numbers of u count. AdditionalGids are kept. byNumber is Config.ByNumber.
+func lookupAccount(root int, u specs.User, addGroups []string, byNumber bool) (account, error) {
 	a := account{uid: u.UID, gid: u.GID, groups: slices.Clone(u.AdditionalGids), home: "/"}
+	if byNumber {
+		// No user and no group is looked up: the home directory is all.
+		passwd, err := accountFile(root, "etc/passwd")
+		if err != nil {
+			return a, err
+		}
+		number := strconv.FormatUint(uint64(u.UID), 10)
+		if entry, found := findEntry(passwd, 7, func(f []string) bool { return f[2] == number }); found {
+			a.home = entry[5]
+		}
+		return a, nil
+	}
 	name, group, hasGroup := strings.Cut(u.Username, ":")
 
 	passwd, err := accountFile(root, "etc/passwd")

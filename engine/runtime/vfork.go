@@ -10,6 +10,8 @@ import (
 )
 
 // cloneArgs is struct clone_args of clone3(2).
+//
+//lint:ignore U1000 the kernel reads them all
 type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }

@@ -34,24 +34,46 @@ func take(path string, how int) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if err != unix.EINTR {
-			break
-		}
-	}
+	l, err := flock(f, how)
 	if err != nil {
 		f.Close()
-		if err == unix.EWOULDBLOCK {
-			return nil, ErrHeld
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &Lock{f: f}, nil
+	return l, err
+}
+
+// TryFile is TryExclusive on a file that is open already. It stays open where
+// the lock is held, for another attempt: opening and closing it each time
+// would wake those who watch it.
+func TryFile(f *os.File) (*Lock, error) { return flock(f, unix.LOCK_EX|unix.LOCK_NB) }
+
+// ShareFile waits for a shared lock on a file or directory that is open already.
+func ShareFile(f *os.File) (*Lock, error) { return flock(f, unix.LOCK_SH) }
+
+func flock(f *os.File, how int) (*Lock, error) {
+	for {
+		switch err := unix.Flock(int(f.Fd()), how); err {
+		case nil:
+			return &Lock{f: f}, nil
+		case unix.EINTR:
+		case unix.EWOULDBLOCK:
+			return nil, ErrHeld
+		default:
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+	}
 }
 
 // File is the locked file, for handing the lock to another process.
 func (l *Lock) File() *os.File { return l.f }
+
+// Drop is Unlock at once, even where a child that is about to execute its
+// program holds a copy of the file: whoever shares the lock loses it too.
+func (l *Lock) Drop() {
+	if l != nil {
+		_ = unix.Flock(int(l.f.Fd()), unix.LOCK_UN)
+		l.f.Close()
+	}
+}
 
 // Unlock releases the lock. It is safe to call on nil.
 func (l *Lock) Unlock() {

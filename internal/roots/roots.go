@@ -8,7 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path" // path/filepath initialises after the heavy libraries
 )
 
 // Defaults of --root (COMPOSE_ROOT) and --run-root (COMPOSE_RUN_ROOT).
@@ -31,20 +31,32 @@ func New(state, run string) (Roots, error) {
 	if run == "" {
 		run = DefaultRun
 		if state != "" && state != DefaultState {
-			run = filepath.Join(state, "run")
+			run = path.Join(state, "run")
 		}
 	}
 	if state == "" {
 		state = DefaultState
 	}
 	var err error
-	if state, err = filepath.Abs(state); err != nil {
+	if state, err = Abs(state); err != nil {
 		return Roots{}, err
 	}
-	if run, err = filepath.Abs(run); err != nil {
+	if run, err = Abs(run); err != nil {
 		return Roots{}, err
 	}
 	return Roots{State: state, Run: run}, nil
+}
+
+// Abs is a path from the root directory.
+func Abs(name string) (string, error) {
+	if path.IsAbs(name) {
+		return path.Clean(name), nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	return path.Join(dir, name), nil
 }
 
 // Create makes the two directories, readable by root only.
@@ -65,19 +77,19 @@ func (r Roots) Tag() string {
 }
 
 // The directories below the two roots, one per kind of object.
-func (r Roots) Images() string     { return filepath.Join(r.State, "images") }
-func (r Roots) Layers() string     { return filepath.Join(r.State, "layers") }
-func (r Roots) Build() string      { return filepath.Join(r.State, "build") }
-func (r Roots) Volumes() string    { return filepath.Join(r.State, "volumes") }
-func (r Roots) Networks() string   { return filepath.Join(r.State, "networks") }
-func (r Roots) Containers() string { return filepath.Join(r.State, "containers") }
-func (r Roots) Projects() string   { return filepath.Join(r.State, "projects") }
+func (r Roots) Images() string     { return path.Join(r.State, "images") }
+func (r Roots) Layers() string     { return path.Join(r.State, "layers") }
+func (r Roots) Build() string      { return path.Join(r.State, "build") }
+func (r Roots) Volumes() string    { return path.Join(r.State, "volumes") }
+func (r Roots) Networks() string   { return path.Join(r.State, "networks") }
+func (r Roots) Containers() string { return path.Join(r.State, "containers") }
+func (r Roots) Projects() string   { return path.Join(r.State, "projects") }
 
 // Container is the directory of one container's state.
-func (r Roots) Container(id string) string { return filepath.Join(r.Containers(), id) }
+func (r Roots) Container(id string) string { return path.Join(r.Containers(), id) }
 
 // Project is the directory of one project's state.
-func (r Roots) Project(name string) string { return filepath.Join(r.Projects(), name) }
+func (r Roots) Project(name string) string { return path.Join(r.Projects(), name) }
 
 // RunProject is the directory of one project's sockets and locks.
-func (r Roots) RunProject(name string) string { return filepath.Join(r.Run, "projects", name) }
+func (r Roots) RunProject(name string) string { return path.Join(r.Run, "projects", name) }

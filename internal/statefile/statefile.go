@@ -8,7 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	slashpath "path" // path/filepath initialises after the heavy libraries
+	"strings"
+
+	"compose/internal/fault"
+	"compose/internal/trace"
 )
 
 // CorruptError says that a state file exists but cannot be understood.
@@ -22,6 +26,17 @@ func (e *CorruptError) Error() string {
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
+
+// NewerError says that a state file was written in a format that a later
+// version of compose has brought.
+type NewerError struct {
+	Path          string
+	Format, Known int
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("state file %s was written by a newer version of compose (format %d, this one knows %d): use that version, or another --root", e.Path, e.Format, e.Known)
+}
 
 // WriteJSON replaces path with the JSON form of v so that a reader, also one
 // after a crash or a power loss, sees the old content or the new and nothing
@@ -37,8 +52,10 @@ func WriteJSON(path string, v any) error {
 
 // Write replaces path with data under the same promise as WriteJSON.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
+	defer trace.Begin("write durably", path).End()
+	fault.Point("statefile: before the write")
+	dir := slashpath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+slashpath.Base(path)+".tmp-*")
 	if err != nil {
 		return err
 	}
@@ -60,11 +77,24 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	if err := f.Close(); err != nil {
 		return fail(err)
 	}
+	fault.Point("statefile: before the rename")
 	if err := os.Rename(tmp, path); err != nil {
 		os.Remove(tmp)
 		return err
 	}
+	fault.Point("statefile: after the rename")
 	return SyncDir(dir)
+}
+
+// Sweep deletes the temporary files that writers have left in dir who were
+// killed. The caller holds the lock under which files there are written.
+func Sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), ".tmp-") {
+			_ = os.Remove(slashpath.Join(dir, e.Name())) // what stays is swept by the next
+		}
+	}
 }
 
 // ReadJSON decodes path into v. It returns an error that matches
@@ -81,6 +111,32 @@ func ReadJSON(path string, v any) error {
 	return nil
 }
 
+// ReadVersioned is ReadJSON for a file whose field "version", in v at version,
+// says its format. A format beyond known gives *NewerError, whatever else is in
+// the file.
+func ReadVersioned(path string, v any, version *int, known int) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	err = json.Unmarshal(data, v)
+	format := *version
+	if err != nil { // a later format may have other types
+		var head struct {
+			Version int `json:"version"`
+		}
+		_ = json.Unmarshal(data, &head) // what is damaged has none
+		format = head.Version
+	}
+	if format > known {
+		return &NewerError{Path: path, Format: format, Known: known}
+	}
+	if err != nil {
+		return &CorruptError{Path: path, Err: err}
+	}
+	return nil
+}
+
 // SyncDir makes the names in dir durable. A directory that has gone away in
 // the meantime has nothing left to make durable, so that is no error.
 func SyncDir(dir string) error {
@@ -92,5 +148,6 @@ func SyncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
+	defer trace.Begin("sync the directory", dir).End()
 	return d.Sync()
 }

@@ -24,11 +24,14 @@ const (
 
 // forward asks the upstream servers the client's question as it stands.
 func (r *Resolver) forward(q *dns.Msg, network string) *dns.Msg {
-	if r.Upstream == nil {
+	var servers []netip.AddrPort
+	if r.Upstream != nil {
+		servers = r.Upstream()
+	}
+	if servers == nil {
 		// Nothing beyond the container's networks exists for it.
 		return failure(q, dns.RcodeNameError)
 	}
-	servers := r.Upstream()
 	servers = servers[:min(len(servers), maxServers)]
 	ctx, cancel := context.WithTimeout(r.ctx, deadline)
 	defer cancel()

@@ -27,8 +27,8 @@ type Names interface {
 // Config is what a resolver needs.
 type Config struct {
 	Names Names
-	// Upstream lists the servers that know the rest of the world; nil means
-	// that there is none to be asked (internal networks).
+	// Upstream lists the servers that know the rest of the world; nil, or a
+	// nil list, means that there is none to be asked (internal networks).
 	Upstream func() []netip.AddrPort
 	// Dial connects to one of them ("udp" or "tcp").
 	Dial func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)

@@ -17,6 +17,8 @@ const (
 	brportUnicast   = 9  // IFLA_BRPORT_UNICAST_FLOOD
 	brportMulticast = 27 // IFLA_BRPORT_MCAST_FLOOD
 	brportBroadcast = 30 // IFLA_BRPORT_BCAST_FLOOD
+	brportIsolated  = 33 // IFLA_BRPORT_ISOLATED
+	macvlanMode     = 1  // IFLA_MACVLAN_MODE
 	inet6AddrGen    = 8  // IFLA_INET6_ADDR_GEN_MODE
 	addrGenModeNone = 1  // IN6_ADDR_GEN_MODE_NONE
 	skipStats       = 8  // RTEXT_FILTER_SKIP_STATS
@@ -28,6 +30,8 @@ type Bridge struct {
 	Name string
 	MAC  net.HardwareAddr // fixed, so that it does not follow the ports
 	MTU  int              // 0: the kernel's 1500
+
+	Group uint32
 }
 
 // AddBridge makes a bridge, still down.
@@ -38,6 +42,7 @@ func (b *Batch) AddBridge(br Bridge) {
 	if br.MTU > 0 {
 		b.attrU32(unix.IFLA_MTU, uint32(br.MTU))
 	}
+	b.attrU32(unix.IFLA_GROUP, br.Group)
 	info := b.nest(unix.IFLA_LINKINFO)
 	b.attrString(unix.IFLA_INFO_KIND, "bridge")
 	data := b.nest(unix.IFLA_INFO_DATA)
@@ -100,6 +105,11 @@ func (b *Batch) Hairpin(name string) {
 	b.port(name, func() { b.attrU8(brportHairpin, 1) })
 }
 
+// Isolate keeps a bridge port and the others that are isolated apart.
+func (b *Batch) Isolate(name string) {
+	b.port(name, func() { b.attrU8(brportIsolated, 1) })
+}
+
 // Mute keeps everything from what is behind a bridge port: the bridge forgets
 // whom it saw there, learns nothing new and floods nothing to it. Unlike
 // deleting the interface it waits for no grace period. (A port cannot be
@@ -122,6 +132,66 @@ func (b *Batch) port(name string, attrs func()) {
 	attrs()
 	data()
 	info()
+}
+
+// Macvlan is an interface to be made in another namespace, still down, that
+// shares one of the socket's own.
+type Macvlan struct {
+	Name   string
+	Index  int // chosen by the caller; 0: by the kernel
+	MAC    net.HardwareAddr
+	MTU    int // 0: the parent's
+	Parent int // index
+	Mode   uint32
+	NS     int // descriptor of the namespace
+}
+
+// The modes of a Macvlan.
+const (
+	MacvlanPrivate  = 1
+	MacvlanVEPA     = 2
+	MacvlanBridge   = 4
+	MacvlanPassthru = 8
+)
+
+// AddMacvlan makes a macvlan.
+func (b *Batch) AddMacvlan(v Macvlan) {
+	b.message(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ifinfo(unix.AF_UNSPEC, v.Index, 0, 0))
+	b.attrString(unix.IFLA_IFNAME, v.Name)
+	b.attr(unix.IFLA_ADDRESS, v.MAC)
+	if v.MTU > 0 {
+		b.attrU32(unix.IFLA_MTU, uint32(v.MTU))
+	}
+	b.attrU32(unix.IFLA_LINK, uint32(v.Parent))
+	b.attrU32(unix.IFLA_NET_NS_FD, uint32(v.NS))
+	info := b.nest(unix.IFLA_LINKINFO)
+	b.attrString(unix.IFLA_INFO_KIND, "macvlan")
+	data := b.nest(unix.IFLA_INFO_DATA)
+	b.attrU32(macvlanMode, v.Mode)
+	data()
+	info()
+}
+
+// AddPair makes a pair of interfaces in the socket's own namespace, joined by
+// a line that is always there, and takes both up.
+func (b *Batch) AddPair(name, peer string, mtu int) {
+	b.message(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
+	b.attrString(unix.IFLA_IFNAME, name)
+	b.attrU32(unix.IFLA_MTU, uint32(mtu))
+	info := b.nest(unix.IFLA_LINKINFO)
+	b.attrString(unix.IFLA_INFO_KIND, "veth")
+	data := b.nest(unix.IFLA_INFO_DATA)
+	end := b.nest(vethInfoPeer)
+	b.buf = append(b.buf, ifinfo(unix.AF_UNSPEC, 0, 0, 0)...)
+	b.attrString(unix.IFLA_IFNAME, peer)
+	b.attrU32(unix.IFLA_MTU, uint32(mtu))
+	end()
+	data()
+	info()
+	for _, end := range []string{peer, name} {
+		b.message(unix.RTM_NEWLINK, 0, ifinfo(unix.AF_UNSPEC, 0, unix.IFF_UP, unix.IFF_UP))
+		b.attrString(unix.IFLA_IFNAME, end)
+	}
 }
 
 // Up takes the interface with that index up.

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
 )
 
 // Socket is a NETLINK_ROUTE socket. It stays bound to the network namespace of
@@ -63,6 +65,8 @@ func (s *Socket) Do(b *Batch) (results []error, err error) {
 	for i, at := range b.start {
 		binary.NativeEndian.PutUint32(b.buf[at+8:], first+uint32(i))
 	}
+	fault.Point("rtnl: before a batch")
+	defer fault.Point("rtnl: after a batch")
 	if err := s.send(b.buf); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
+	"compose/internal/resident"
+	"compose/internal/trace"
 )
 
 // The names by which the binary is told what to be.
@@ -29,20 +33,32 @@ const (
 
 // The file descriptors of a process that is started as either.
 const (
-	readyFD = 3 // keeper: where the first supervisor says that it listens
+	orderFD = 3 // keeper: the socket of Pair
 	linkFD  = 3 // supervisor: its link to the keeper
-	tellFD  = 4 // supervisor: where to say that it listens
+	tellFD  = 4 // supervisor: the socket of Pair, where to say that it listens
 )
 
+// lockName is that of a file with a lock on it, held by keeper and supervisor
+// in common: as long as one of them lives nobody may start another pair, for
+// the one starts the other again.
+const lockName = "lock"
+
 func init() {
-	if len(os.Args) > 0 && os.Args[0] == Name {
+	if len(os.Args) == 0 {
+		return
+	}
+	switch os.Args[0] {
+	case Name:
 		os.Exit(run(os.Args[1:]))
+	case SupervisorName:
+	default:
+		startEarly(os.Args[1:])
 	}
 }
 
 // keeper is one running keeper.
 type keeper struct {
-	args []string // of the supervisor: state root, run root, project
+	order Order
 
 	heard chan struct{} // closed once all that the supervisor said has been done
 
@@ -59,30 +75,56 @@ type Exit struct {
 	Time   time.Time
 }
 
-// run is the keeper's whole life: args are the two roots, the project and,
-// where a supervisor became a keeper in place, the number of a file that says
-// what it brought (see Link.Become).
+// run is the keeper's whole life. It begins with a supervisor and without
+// anything for that to do, which comes with an Order. Where a supervisor became
+// a keeper in place, args are the order and the number of a file that says what
+// it brought (see Link.Become).
 func run(args []string) int {
-	if len(args) < 3 {
-		fmt.Fprintln(os.Stderr, "keeper: this program is started by compose itself")
-		return 2
-	}
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		fmt.Fprintln(os.Stderr, "keeper: become the reaper of orphans:", err)
 		return 1
 	}
-	k := &keeper{args: args[:3], link: -1, files: map[string]int{}, exits: map[int]Exit{}}
-	ready := readyFD
-	if len(args) > 3 {
-		ready = -1
+	k := &keeper{link: -1, files: map[string]int{}, exits: map[int]Exit{}}
+	switch len(args) {
+	case 1: // room for a title
+		unix.CloseOnExec(orderFD)
+		return k.begin()
+	case 4:
+		k.order = Order{State: args[0], Run: args[1], Project: args[2]}
 		if err := k.inherit(args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "keeper: take over what the supervisor held:", err)
 		}
-	} else {
-		unix.CloseOnExec(ready)
+		return k.keep(0)
 	}
-	return k.keep(ready)
+	fmt.Fprintln(os.Stderr, "keeper: this program is started by compose itself")
+	return 2
+}
+
+// begin starts a supervisor and waits for the order. Without one both leave:
+// nobody has seen them.
+func (k *keeper) begin() int {
+	pid, err := k.start(orderFD)
+	if err != nil {
+		return 1
+	}
+	order, lock, log, err := receiveOrder(orderFD)
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		k.reap(pid)
+		return 0
+	}
+	unix.Close(orderFD)
+	k.order, k.files[lockName] = order, lock
+	takeLog(log)
+	leave := trace.Join(order.Trace)
+	entitle(order.argv(Name))
+	k.brief(log)
+	unix.Close(log)
+	trace.SinceStart("start the supervisor", "").End()
+	leave()
+	k.order.Trace = ""
+	return k.keep(pid)
 }
 
 // inherit takes over what came through an exec in place: descriptors, and exits
@@ -119,19 +161,20 @@ func (k *keeper) inherit(number string) error {
 	return nil
 }
 
-// keep starts supervisors until one leaves because nothing is left to do.
-func (k *keeper) keep(ready int) int {
-	for {
+// keep looks after the supervisor with this number; 0 stands for none yet. It
+// starts others until one leaves because nothing is left to do.
+func (k *keeper) keep(pid int) int {
+	for short := 0; ; {
 		began := time.Now()
-		pid, err := k.start(ready)
-		if ready >= 0 {
-			unix.Close(ready)
-			ready = -1
+		if pid == 0 {
+			var err error
+			if pid, err = k.start(-1); err != nil {
+				fmt.Fprintln(os.Stderr, "keeper: start the supervisor:", err)
+				return 1
+			}
+			k.brief(-1)
 		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "keeper: start the supervisor:", err)
-			return 1
-		}
+		resident.Unmap()
 		status := k.reap(pid)
 		// What it said last counts, as a file that it had just handed over. A
 		// copy of its end may live on in a process it was about to start.
@@ -140,17 +183,22 @@ func (k *keeper) keep(ready int) int {
 		k.mu.Lock()
 		unix.Close(k.link)
 		k.link = -1
-		held := len(k.files)
+		held := len(k.files) - 1 // without the lock
 		k.mu.Unlock()
 		switch {
 		case status.Exited() && status.ExitStatus() == 0:
 			return 0
-		case held == 0 && time.Since(began) < time.Second:
+		case status.Exited() && held <= 0 && time.Since(began) < time.Second:
 			return 1 // it cannot start, and no container needs it
 		}
+		pid = 0
 		fmt.Fprintf(os.Stderr, "keeper: the supervisor ended (%s); starting another\n", describe(status))
-		if time.Since(began) < time.Second {
-			time.Sleep(500 * time.Millisecond) // it died at once: do not spin
+		// One that dies again and again at once does not get all of the machine.
+		if short++; time.Since(began) > time.Second {
+			short = 0
+		}
+		if short > 1 {
+			time.Sleep(min(25*time.Millisecond<<min(short, 10), 500*time.Millisecond))
 		}
 	}
 }
@@ -162,7 +210,7 @@ func describe(s syscall.WaitStatus) string {
 	return fmt.Sprintf("exit status %d", s.ExitStatus())
 }
 
-// start starts a supervisor and sends it what there is to take over.
+// start starts a supervisor, which waits for brief.
 func (k *keeper) start(ready int) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -175,7 +223,7 @@ func (k *keeper) start(ready int) (int, error) {
 		defer unix.Close(ready)
 	}
 	files := []uintptr{0, 1, 2, uintptr(pair[1]), uintptr(ready)}
-	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{SupervisorName}, k.args...), &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/proc/self/exe", untitled(SupervisorName), &syscall.ProcAttr{
 		Env: os.Environ(), Files: files, Sys: &syscall.SysProcAttr{},
 	})
 	unix.Close(pair[1])
@@ -186,6 +234,18 @@ func (k *keeper) start(ready int) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.link = pair[0]
+	k.heard = make(chan struct{})
+	go k.listen(pair[0], k.heard)
+	return pid, nil
+}
+
+// brief tells a supervisor whose it is and what there is to take over; log is
+// where it writes, or -1 where it does so already.
+func (k *keeper) brief(log int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fault.Point("keeper: supervisor started")
+	k.send("begin "+k.order.message(), log)
 	for name, fd := range k.files {
 		k.send("file "+name, fd)
 	}
@@ -193,9 +253,6 @@ func (k *keeper) start(ready int) (int, error) {
 		k.send(e.message(), -1)
 	}
 	k.send("ready", -1)
-	k.heard = make(chan struct{})
-	go k.listen(pair[0], k.heard)
-	return pid, nil
 }
 
 func (e Exit) message() string {
@@ -232,6 +289,7 @@ func (k *keeper) listen(link int, heard chan<- struct{}) {
 			return
 		}
 		verb, rest, _ := strings.Cut(message, " ")
+		fault.Point("keeper: told something")
 		k.mu.Lock()
 		switch {
 		case verb == "store" && fd >= 0:
@@ -270,9 +328,11 @@ func (k *keeper) reap(supervisor int) syscall.WaitStatus {
 		if err != nil {
 			return 1 << 8 // no child at all: it was taken from us
 		}
+		fault.Point("keeper: a child ended")
 		if pid == supervisor {
 			return status
 		}
+		fault.Point("keeper: a container reaped")
 		e := Exit{PID: pid, Status: status, Time: time.Now()}
 		k.mu.Lock()
 		k.exits[pid] = e
@@ -285,27 +345,42 @@ func (k *keeper) reap(supervisor int) syscall.WaitStatus {
 
 // receive reads one message and the descriptor that may come with it.
 func receive(link int) (message string, fd int, err error) {
-	buf := make([]byte, 4096)
-	oob := make([]byte, unix.CmsgSpace(4))
+	message, fds, err := receiveAll(link, 4096)
+	switch {
+	case err != nil || len(fds) == 0:
+		return message, -1, err
+	case len(fds) > 1:
+		closeFDs(fds)
+		return message, -1, nil
+	}
+	return message, fds[0], nil
+}
+
+func receiveAll(link, size int) (message string, fds []int, err error) {
+	buf := make([]byte, size)
+	oob := make([]byte, unix.CmsgSpace(2*4))
 	for {
 		n, oobn, _, _, err := unix.Recvmsg(link, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return "", -1, err
+			return "", nil, err
 		}
 		if n == 0 {
-			return "", -1, unix.ECONNRESET
+			return "", nil, unix.ECONNRESET
 		}
-		fd = -1
 		if oobn > 0 {
 			if parts, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(parts) == 1 {
-				if fds, err := unix.ParseUnixRights(&parts[0]); err == nil && len(fds) == 1 {
-					fd = fds[0]
-				}
+				fds, _ = unix.ParseUnixRights(&parts[0]) // none is as good as a bad one
 			}
 		}
-		return string(buf[:n]), fd, nil
+		return string(buf[:n]), fds, nil
+	}
+}
+
+func closeFDs(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
 	}
 }

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,11 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/filelock"
 )
 
 // TestMain lets the test binary be a supervisor that lives three lives: in the
@@ -20,7 +22,7 @@ import (
 // second it takes both over; in the third it ends what it should.
 func TestMain(m *testing.M) {
 	if os.Args[0] == SupervisorName {
-		supervise(os.Args[1])
+		supervise()
 	}
 	os.Exit(m.Run())
 }
@@ -34,12 +36,12 @@ func note(dir, text string) {
 	f.Close()
 }
 
-func supervise(dir string) {
-	link, left, err := Open()
+func supervise() {
+	link, order, left, err := Open()
 	if err != nil {
-		note(dir, "open: "+err.Error())
 		os.Exit(1)
 	}
+	dir := order.State
 	life, _ := os.ReadFile(filepath.Join(dir, "life"))
 	os.WriteFile(filepath.Join(dir, "life"), append(life, '1'), 0o600)
 	switch len(life) {
@@ -82,7 +84,7 @@ func supervise(dir string) {
 			// The keeper dies; we go on as the keeper.
 			unix.Kill(os.Getppid(), unix.SIGKILL)
 			<-link.Lost()
-			note(dir, fmt.Sprint("failed: ", link.Become(os.Args[1:])))
+			note(dir, fmt.Sprint("failed: ", link.Become(order)))
 		}
 		os.Exit(0)
 	}
@@ -96,26 +98,25 @@ func child(dir string) int {
 
 func TestThreeLives(t *testing.T) {
 	dir := t.TempDir()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	// The fourth life, after the exec in place, finds no such exit any more.
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{Name, dir, dir, "project"}, ExtraFiles: []*os.File{w}, Stderr: log, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := cmd.Start(); err != nil {
+	path := filepath.Join(dir, "lock")
+	lock, err := filelock.Exclusive(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	w.Close()
-	answer, err := io.ReadAll(r)
-	if string(answer) != "ok" || err != nil {
-		t.Errorf("ready: %q, %v", answer, err)
+	// The fourth life, after the exec in place, finds no such exit any more.
+	pair, err := Start()
+	if err != nil {
+		t.Fatal(err)
 	}
-	cmd.Wait()
+	if err := pair.Order(Order{State: dir, Run: dir, Project: "project"}, lock.File(), log); err != nil {
+		t.Errorf("order: %v", err)
+	}
+	lock.Unlock()
 	want := "left 2\nfrom the child\n\nexit 7\nagain 7\nbecome\n"
 	deadline := time.Now().Add(10 * time.Second)
 	for {
@@ -129,6 +130,10 @@ func TestThreeLives(t *testing.T) {
 			t.Fatalf("%d lives, notes:\n%s\nwant:\n%s\nlog:\n%s", len(life), notes, want, said)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+	// Through all these lives the lock was held, and is.
+	if _, err := filelock.TryExclusive(path); !errors.Is(err, filelock.ErrHeld) {
+		t.Errorf("the lock: %v", err)
 	}
 	// The one that became the keeper has a supervisor that waits for an exit
 	// which never comes: end both.
@@ -146,11 +151,90 @@ func TestThreeLives(t *testing.T) {
 			}
 		}
 		if found == 0 && ended > 0 {
+			if lock, err := filelock.TryExclusive(path); err != nil {
+				t.Errorf("the lock after the end: %v", err)
+			} else {
+				lock.Unlock()
+			}
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("processes are left (%d ended)", ended)
+}
+
+// TestNoOrder starts a pair that nobody gives anything to do.
+func TestNoOrder(t *testing.T) {
+	pair, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper := waiting(t)
+	pair.Close()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := unix.Wait4(keeper, nil, 0, nil); err == unix.ECHILD {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the keeper waits on")
+		}
+	}
+}
+
+// waiting is the number of a keeper, child of ours, that has no order yet.
+func waiting(t *testing.T) int {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var children string
+		threads, _ := filepath.Glob("/proc/self/task/*/children")
+		for _, thread := range threads {
+			data, _ := os.ReadFile(thread)
+			children += string(data)
+		}
+		for _, child := range strings.Fields(children) {
+			if argv, _ := os.ReadFile("/proc/" + child + "/cmdline"); strings.TrimRight(string(argv), " \x00") == Name {
+				pid, _ := strconv.Atoi(child)
+				return pid
+			}
+		}
+	}
+	t.Fatal("no keeper is a child of ours")
+	return 0
+}
+
+// TestOrderToTheDead has a pair that ended before its order came.
+func TestOrderToTheDead(t *testing.T) {
+	dir := t.TempDir()
+	pair, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(waiting(t), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Create(filepath.Join(dir, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := pair.Order(Order{State: dir, Run: dir, Project: "project"}, file, file); !errors.Is(err, ErrGone) {
+		t.Errorf("order: %v", err)
+	}
+}
+
+func TestGuess(t *testing.T) {
+	for line, want := range map[string]bool{
+		"up -d": true, "-f x.yml run --rm web true": true, "container run box": true, "start": true,
+		"ps": false, "up --help": true, "--help up": false, "exec -- up": false, "": false,
+	} {
+		if got := startsContainers(strings.Fields(line)); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
+	args := strings.Fields("-p one --root=/r up")
+	if flag(args, "-p", "") != "one" || flag(args, "--root", "x") != "/r" || flag(args, "--run-root", "x") != "x" || flag(args, "up", "y") != "y" {
+		t.Error("flags are not found")
+	}
 }
 
 // TestInherit gives a keeper more than an argument of execve could take.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
 )
 
 // Link is a supervisor's connection to its keeper.
@@ -23,29 +25,43 @@ type Link struct {
 }
 
 // Open opens the link of a process that a keeper has started as a supervisor.
-// It returns the files that the last supervisor left with the keeper.
-func Open() (*Link, map[string]*os.File, error) { return open(linkFD) }
+// It waits for what the process is for, and returns that and the files that the
+// last supervisor left with the keeper.
+func Open() (*Link, Order, map[string]*os.File, error) { return open(linkFD) }
 
-func open(fd int) (*Link, map[string]*os.File, error) {
+func open(fd int) (*Link, Order, map[string]*os.File, error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(tellFD)
 	l := &Link{fd: fd, lost: make(chan struct{}), files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
 	left := map[string]*os.File{}
+	var order Order
 	for {
 		message, file, err := receive(fd)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read from the keeper: %w", err)
+			return nil, Order{}, nil, fmt.Errorf("read from the keeper: %w", err)
 		}
 		verb, rest, _ := strings.Cut(message, " ")
 		switch verb {
+		case "begin":
+			if order, err = parseOrder(rest); err != nil {
+				return nil, Order{}, nil, err
+			}
+			if file >= 0 {
+				takeLog(file)
+				unix.Close(file)
+			}
+			entitle(order.argv(SupervisorName))
 		case "file":
 			f := os.NewFile(uintptr(file), rest)
-			left[rest], l.files[rest] = f, f
+			l.files[rest] = f
+			if rest != lockName {
+				left[rest] = f
+			}
 		case "exit":
 			l.exited(rest)
 		case "ready":
 			go l.listen()
-			return l, left, nil
+			return l, order, left, nil
 		}
 	}
 }
@@ -152,7 +168,7 @@ func (l *Link) Lost() <-chan struct{} { return l.lost }
 //
 // A list of what it holds goes along in a file, for there may be more than an
 // argument can take: "file <number> <name>" and "exit ..." lines.
-func (l *Link) Become(args []string) error {
+func (l *Link) Become(o Order) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var list strings.Builder
@@ -181,6 +197,6 @@ func (l *Link) Become(args []string) error {
 		}
 		rest = rest[n:]
 	}
-	argv := append([]string{Name}, args...)
-	return unix.Exec("/proc/self/exe", append(argv, strconv.Itoa(fd)), os.Environ())
+	fault.Point("keeper: about to become it")
+	return unix.Exec("/proc/self/exe", append(o.argv(Name), strconv.Itoa(fd)), os.Environ())
 }

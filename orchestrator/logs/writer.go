@@ -1,23 +1,32 @@
 package logs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/docker/go-units"
+
+	"compose/internal/fault"
 )
 
-// maxPiece is how long a piece of a line may be until it is written without
-// waiting for the line's end; it is Docker's.
-const maxPiece = 16 << 10
+// Keep is how a log survives the death of the process that writes it: another
+// process holds some files, and the next Writer gets them back. The zero Keep
+// is for a log that need not.
+type Keep struct {
+	// Store lets the other process hold a file under a name.
+	Store func(name string, f *os.File)
+	// Left is what the last Writer of this log has stored.
+	Left map[string]*os.File
+	// Warn is told when lines could not be written, as on a full disk. They
+	// are lost: a container does not have to wait for somebody to make room. It is
+	// told no more than once a minute.
+	Warn func(error)
+}
 
 // Writer appends what a container writes to its log. Its methods may be
 // called from several goroutines.
@@ -25,17 +34,22 @@ type Writer struct {
 	path    string
 	maxSize int64 // bytes; 0: no limit
 	files   int   // at most so many, the current one included
+	keep    Keep
 
-	mu   sync.Mutex
-	f    *os.File
-	size int64
-	buf  []byte
+	mu      sync.Mutex
+	f       *os.File
+	size    int64
+	warned  time.Time // when it was told that a write failed
+	journal *journal
+	streams [2]*stream
 }
 
-// Open opens the log at path for writing. Of the options of Docker's
-// json-file driver "max-size" and "max-file" count.
-func Open(path string, options map[string]string) (*Writer, error) {
-	w := &Writer{path: path, files: 1}
+// Open opens the log at path for writing and finishes what a Writer that died
+// had begun. Of the options of Docker's json-file driver "max-size" and
+// "max-file" count.
+func Open(path string, options map[string]string, keep Keep) (*Writer, error) {
+	w := &Writer{path: path, files: 1, keep: keep}
+	w.streams = [2]*stream{{name: "stdout", index: 0}, {name: "stderr", index: 1}}
 	if s := options["max-size"]; s != "" && s != "-1" {
 		n, err := units.RAMInBytes(s)
 		if err != nil || n <= 0 {
@@ -53,7 +67,14 @@ func Open(path string, options map[string]string) (*Writer, error) {
 		}
 		w.files = n
 	}
-	return w, w.open()
+	if err := w.open(); err != nil {
+		return nil, err
+	}
+	if err := w.recover(); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("take over the log %s: %w", path, err)
+	}
+	return w, nil
 }
 
 func (w *Writer) open() error {
@@ -70,110 +91,44 @@ func (w *Writer) open() error {
 	return nil
 }
 
-// Close closes the file.
-func (w *Writer) Close() error { return w.f.Close() }
+// Close closes the files.
+func (w *Writer) Close() error {
+	for _, s := range w.streams {
+		if s.stage != nil {
+			s.stage.Close()
+		}
+	}
+	if w.journal != nil {
+		w.journal.f.Close()
+	}
+	return w.f.Close()
+}
 
-// Copy reads a stream to its end and logs its lines. Each chunk that was read
-// is also handed to tee as it came, before it is logged; it may not be kept.
-func (w *Writer) Copy(r io.Reader, stream string, tee func([]byte)) error {
-	chunk := make([]byte, 64<<10)
-	var rest []byte // the beginning of a line whose end has not come
-	for {
-		n, err := r.Read(chunk)
-		if n > 0 {
-			tee(chunk[:n])
-			var werr error
-			if rest, werr = w.lines(append(rest, chunk[:n]...), stream); werr != nil {
-				return werr
-			}
-		}
-		if err != nil {
-			if len(rest) > 0 {
-				if werr := w.write(stream, rest); werr != nil {
-					return werr
-				}
-			}
-			if errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed) {
-				return nil
-			}
-			return err
-		}
+func (w *Writer) store(name string, f *os.File) {
+	if w.keep.Store != nil {
+		w.keep.Store(name, f)
 	}
 }
 
-// lines logs the whole lines in data and returns what is left.
-func (w *Writer) lines(data []byte, stream string) ([]byte, error) {
-	for len(data) > 0 {
-		end := bytes.IndexByte(data, '\n') + 1
-		if end == 0 && len(data) < maxPiece {
-			break
-		}
-		if end == 0 || end > maxPiece {
-			end = pieceEnd(data)
-		}
-		if err := w.add(stream, data[:end]); err != nil {
-			return nil, err
-		}
-		data = data[end:]
-	}
-	return append([]byte(nil), data...), w.flush()
-}
-
-// pieceEnd is where to cut a long line: not inside a character.
-func pieceEnd(data []byte) int {
-	for end := maxPiece; end > maxPiece-utf8.UTFMax; end-- {
-		if utf8.RuneStart(data[min(end, len(data)-1)]) {
-			return min(end, len(data))
-		}
-	}
-	return maxPiece
-}
-
-func (w *Writer) write(stream string, line []byte) error {
-	if err := w.add(stream, line); err != nil {
-		return err
-	}
-	return w.flush()
-}
-
-// add puts one entry into the buffer.
-func (w *Writer) add(stream string, line []byte) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.buf = append(w.buf, `{"log":"`...)
-	w.buf = appendEscaped(w.buf, line)
-	w.buf = append(w.buf, `","stream":"`...)
-	w.buf = append(w.buf, stream...)
-	w.buf = append(w.buf, `","time":"`...)
-	w.buf = time.Now().UTC().AppendFormat(w.buf, time.RFC3339Nano)
-	w.buf = append(w.buf, "\"}\n"...)
-	if len(w.buf) >= 256<<10 {
-		return w.flushLocked()
-	}
-	return nil
-}
-
-func (w *Writer) flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.flushLocked()
-}
-
-func (w *Writer) flushLocked() error {
-	if len(w.buf) == 0 {
-		return nil
-	}
-	n, err := w.f.Write(w.buf)
+// write appends to the file. What cannot be written is dropped.
+func (w *Writer) write(out []byte) {
+	before := w.size
+	n, err := w.f.Write(out)
 	w.size += int64(n)
-	w.buf = w.buf[:0]
-	if err != nil {
-		return err
+	if err == nil {
+		return
 	}
-	if w.maxSize > 0 && w.size >= w.maxSize {
-		return w.rotate()
+	if w.f.Truncate(before) == nil { // half a line is of no use to anybody
+		w.size = before
 	}
-	return nil
+	if w.keep.Warn != nil && time.Since(w.warned) > time.Minute {
+		w.keep.Warn(err)
+		w.warned = time.Now()
+	}
 }
+
+// full says that the file is to be rotated once more has been added to it.
+func (w *Writer) full(more int) bool { return w.maxSize > 0 && w.size+int64(more) >= w.maxSize }
 
 // rotate renames the files from the oldest on, so that at any point all that
 // was kept has a name.
@@ -190,50 +145,10 @@ func (w *Writer) rotate() error {
 		if n > 1 {
 			from = fmt.Sprintf("%s.%d", w.path, n-1)
 		}
+		fault.Point("logs: rotating")
 		if err := os.Rename(from, fmt.Sprintf("%s.%d", w.path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return w.open()
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendEscaped appends text as the inside of a JSON string.
-func appendEscaped(dst, text []byte) []byte {
-	start := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		size := 1
-		var r rune
-		if c >= utf8.RuneSelf {
-			if r, size = utf8.DecodeRune(text[i:]); r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-		}
-		dst = append(dst, text[start:i]...)
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, `\n`...)
-		case c == '\r':
-			dst = append(dst, `\r`...)
-		case c == '\t':
-			dst = append(dst, `\t`...)
-		case c >= utf8.RuneSelf:
-			dst = append(dst, `\ufffd`...) // not UTF-8
-		default:
-			dst = append(dst, `\u00`...)
-			dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
-		}
-		i += size
-		start = i
-	}
-	return append(dst, text[start:]...)
 }

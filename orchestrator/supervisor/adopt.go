@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"compose/engine"
+	"compose/engine/runtime"
+	"compose/internal/fault"
 	"compose/internal/statefile"
 )
 
@@ -24,21 +27,44 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 	if err != nil {
 		return err
 	}
+	if err := s.engine.Sweep(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "supervisor: clear away what a removal has left: %v\n", err)
+	}
+	unfinished, err := s.engine.Unfinished(list)
+	if err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	for _, cfg := range list {
 		// As it was written: the engine would correct what is no longer true.
-		var state engine.State
+		state := engine.State{Status: engine.Created}
 		path := filepath.Join(s.roots.Container(cfg.ID), "state.json")
-		if err := statefile.ReadJSON(path, &state); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
+		if err := statefile.ReadJSON(path, &state); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
+		}
+		if b, ok := underWay(left, cfg.ID); ok {
+			c := newContainer(s, cfg, &state)
+			s.containers[cfg.ID] = c
+			wg.Go(func() { c.adoptStart(ctx, b, left) })
+			continue
+		}
+		if state.Status != engine.Running && state.Status != engine.Paused && slices.Contains(unfinished, cfg) {
+			if err := s.engine.Finish(ctx, cfg.ID); err != nil {
+				fmt.Fprintf(os.Stderr, "supervisor: container %s: give back what an unknown start has made: %v\n", cfg.Spec.Name, err)
+			}
 		}
 		switch state.Status {
 		case engine.Running, engine.Paused, engine.Restarting:
 			c := newContainer(s, cfg, &state)
 			s.containers[cfg.ID] = c
 			wg.Go(func() { c.adopt(ctx, left) })
+		case engine.Exited:
+			if cfg.Spec.AutoRemove { // the last supervisor had no time left for that
+				s.gone[cfg.ID] = state.ExitCode
+				if err := s.engine.RemoveContainer(ctx, cfg.ID, engine.RemoveOptions{Volumes: true}); err != nil {
+					fmt.Fprintf(os.Stderr, "supervisor: container %s: remove it: %v\n", cfg.Spec.Name, err)
+				}
+			}
 		}
 	}
 	wg.Wait()
@@ -51,22 +77,31 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	c.mu.Unlock()
 	if state.Status == engine.Restarting {
 		c.mu.Lock()
-		c.delay = firstDelay
-		c.timer = time.AfterFunc(c.delay, c.restartNow)
+		c.restartSoon()
 		c.mu.Unlock()
 		return
 	}
 	mine := files(left, c.id, "")
-	p := &pipes{stdin: mine["stdin"], stdout: mine["stdout"], stderr: mine["stderr"]}
-	if !engine.Alive(state.PID, state.PIDStart) {
+	if mine[stopHeld] != nil {
+		c.mu.Lock()
+		c.state.StoppedByHand = true
+		c.mu.Unlock()
+	}
+	p := &pipes{stdin: mine["stdin"], stdout: mine["stdout"], stderr: mine["stderr"], log: files(left, c.id, "log/")}
+	if runtime.Ended(state.PID, state.PIDStart) {
 		c.endedUnseen(state, p, mine["pidfd"])
 		return
 	}
+	fault.Point("supervisor: before an adoption")
 	c.reopen(state.PID, p)
+	var err error
+	if p.forward, err = c.openForward(); err != nil {
+		c.s.warn(c, "connect to its log service", err)
+	}
 	running, err := c.s.engine.Adopt(ctx, c.id, files(left, c.id, "net/"))
 	if err != nil {
 		c.s.warn(c, "take it over", err)
-		if engine.Alive(state.PID, state.PIDStart) {
+		if !runtime.Ended(state.PID, state.PIDStart) {
 			return // it runs on, without us: better than to end it
 		}
 		c.endedUnseen(state, p, mine["pidfd"])
@@ -76,6 +111,12 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 		p.stdin = p.stdout
 	}
 	c.s.warn(c, "take it over", c.began(running, p, state.StartedAt, true))
+}
+
+// restartSoon has the restart policy begin anew. The caller holds c.mu.
+func (c *container) restartSoon() {
+	c.delay = firstDelay
+	c.timer = time.AfterFunc(c.delay, c.restartNow)
 }
 
 // reopen gets hold of the container's output through its first process, for

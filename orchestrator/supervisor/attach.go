@@ -60,12 +60,12 @@ func (t *tap) send(stream string, data []byte) {
 
 // attach takes a connection over: what comes in goes to the container's
 // standard input, and its output comes back until it has ended.
-func (c *container) attach(w http.ResponseWriter) {
+func (c *container) attach(w http.ResponseWriter, r *http.Request) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return // the client is gone
 	}
-	defer c.s.hijacked()
+	defer c.s.disconnected()
 	defer conn.Close()
 	c.mu.Lock()
 	t := &tap{out: make(chan []byte, 64), done: make(chan struct{}), raw: c.cfg.Spec.TTY}
@@ -89,7 +89,7 @@ func (c *container) attach(w http.ResponseWriter) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		c.feed(buf.Reader, conn)
+		c.feed(buf.Reader, conn, r.URL.Query().Has("stdin"))
 	}()
 	defer close(t.done)
 	for frame := range t.out {
@@ -100,8 +100,8 @@ func (c *container) attach(w http.ResponseWriter) {
 }
 
 // feed copies what a client sends to the container's standard input, and
-// closes that when the client has no more to say.
-func (c *container) feed(in *bufio.Reader, conn net.Conn) {
+// closes that when a client that came with one has no more to say.
+func (c *container) feed(in *bufio.Reader, conn net.Conn, speaks bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := in.Read(buf)
@@ -115,7 +115,7 @@ func (c *container) feed(in *bufio.Reader, conn net.Conn) {
 		}
 		if err != nil {
 			c.mu.Lock()
-			if c.stdin != nil && !c.cfg.Spec.TTY {
+			if speaks && c.stdin != nil && !c.cfg.Spec.TTY {
 				c.stdin.Close()
 				c.s.link.Drop(c.id + "/stdin")
 				c.stdin = nil

@@ -18,16 +18,18 @@ type container struct {
 	// op is held while a run begins and while the container is removed.
 	op sync.Mutex
 
-	mu      sync.Mutex
-	cfg     *engine.Container
-	state   engine.State
-	run     *run          // nil while no process of it lives
-	changed chan struct{} // closed and replaced whenever state has changed
-	removed bool
-	timer   *time.Timer   // of the next restart
-	delay   time.Duration // before the last restart
-	taps    map[*tap]bool // who is attached
-	stdin   *os.File
+	mu         sync.Mutex
+	cfg        *engine.Container
+	state      engine.State
+	run        *run          // nil while no process of it lives
+	changed    chan struct{} // closed and replaced whenever state has changed
+	removing   bool          // it is going just now
+	removed    bool
+	timer      *time.Timer   // of the next restart
+	delay      time.Duration // before the last restart
+	restarting bool          // by its policy, just now: no timer any more, and no run yet
+	taps       map[*tap]bool // who is attached
+	stdin      *os.File
 }
 
 // run is one life of the container's first process.
@@ -53,7 +55,7 @@ func (c *container) name() string {
 func (c *container) needed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.run != nil || c.timer != nil
+	return c.run != nil || c.timer != nil || c.restarting || c.removing
 }
 
 // put changes the state, on disk first, and tells those who wait for it. The

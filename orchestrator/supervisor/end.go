@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"compose/engine"
+	"compose/internal/fault"
 	"compose/internal/pidfd"
+	"compose/internal/trace"
 )
 
 // How long a restarted container must run for its delay to begin anew, and
@@ -27,7 +29,9 @@ func (c *container) watch(r *run, copying *sync.WaitGroup, adopted bool) {
 	r.cancel()
 	// All processes of the container have ended with the first; their last
 	// words come before its end is told.
+	fault.Point("supervisor: reaped")
 	copying.Wait()
+	fault.Point("supervisor: output copied")
 	c.ended(r, code)
 }
 
@@ -72,10 +76,12 @@ func (c *container) orphanExit(pid int, f *os.File, began time.Time) int {
 }
 
 // noted is called when the end of a run is in the state: nobody else needs to
-// remember it.
+// remember it. The caller holds c.mu.
 func (c *container) noted(r *run) {
 	if r.ours {
-		c.s.warn(c, "forget its process", pidfd.Reap(r.PIDFD))
+		if err := pidfd.Reap(r.PIDFD); err != nil {
+			fmt.Fprintf(os.Stderr, "supervisor: container %s: %v\n", c.cfg.Spec.Name, err)
+		}
 	}
 	c.s.link.Noted(r.PID)
 }
@@ -94,11 +100,15 @@ func (c *container) ended(r *run, code int) {
 	c.mu.Lock()
 	cfg := c.cfg
 	c.mu.Unlock()
+	ending := trace.Begin("give back what it used", c.id)
 	oom := c.s.engine.OOMKilled(cfg)
 	if r.Sandbox != nil {
 		c.s.warn(c, "give its network back", r.Sandbox.Close(ctx))
 	}
+	fault.Point("supervisor: network given back")
 	c.s.warn(c, "give back what it used", c.s.engine.Finish(ctx, c.id))
+	ending.End()
+	fault.Point("supervisor: finished")
 
 	c.mu.Lock()
 	again := c.again(code)
@@ -128,16 +138,19 @@ func (c *container) ended(r *run, code int) {
 		c.timer = time.AfterFunc(c.delay, c.restartNow)
 	}
 	autoRemove := cfg.Spec.AutoRemove && !again
-	close(r.ended)
-	c.mu.Unlock()
-
+	c.removing = autoRemove
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its end: %v\n", cfg.Spec.Name, err)
 	} else {
+		fault.Point("supervisor: end on disk")
 		c.noted(r)
+		fault.Point("supervisor: end noted")
 	}
 	r.PIDFD.Close()
-	c.s.link.Drop(c.id)
+	c.s.link.Drop(c.id) // before another run can have anything there
+	close(r.ended)
+	c.mu.Unlock()
+
 	if autoRemove {
 		c.s.warn(c, "remove it", c.remove(ctx, true, true))
 	}
@@ -174,13 +187,15 @@ func (c *container) restartNow() {
 	defer c.op.Unlock()
 	c.mu.Lock()
 	due := c.timer != nil && c.run == nil && !c.removed
-	c.timer = nil
+	c.timer, c.restarting = nil, due
 	c.mu.Unlock()
 	if !due {
 		return
 	}
-	if err := c.begin(context.Background()); err != nil {
-		c.mu.Lock()
+	err := c.begin(context.Background())
+	c.mu.Lock()
+	c.restarting = false
+	if err != nil {
 		// The policy goes on trying, as with a process that fails at once.
 		if c.again(c.state.ExitCode) {
 			c.delay = nextDelay(c.delay, 0)
@@ -190,7 +205,9 @@ func (c *container) restartNow() {
 			})
 			c.timer = time.AfterFunc(c.delay, c.restartNow)
 		}
-		c.mu.Unlock()
+	}
+	c.mu.Unlock()
+	if err != nil {
 		c.s.warn(c, "start it again", err)
 		c.s.leaveIfIdle()
 	}

@@ -39,8 +39,7 @@ func orDefault(d, fallback time.Duration) time.Duration {
 }
 
 // checkHealth runs the healthcheck again and again as long as the run lasts.
-func (c *container) checkHealth(ctx context.Context, r *run) {
-	h := c.cfg.Spec.Health
+func (c *container) checkHealth(ctx context.Context, r *run, h *engine.Healthcheck) {
 	interval := orDefault(h.Interval, defaultInterval)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -167,6 +166,7 @@ func (c *container) checkOnce(ctx context.Context, h *engine.Healthcheck) engine
 	// A process that it left behind may hold the pipe open: its output ends here.
 	_ = r.SetReadDeadline(time.Now())
 	reading.Wait()
+	takeRest(r, &output)
 	r.Close()
 	switch {
 	case fired && late:
@@ -175,6 +175,25 @@ func (c *container) checkOnce(ctx context.Context, h *engine.Healthcheck) engine
 		return finish(-1, err.Error())
 	}
 	return finish(exitCode(status), output.String())
+}
+
+// takeRest reads what lies in a pipe by now. A read with a deadline that has
+// passed would not look.
+func takeRest(r *os.File, output *strings.Builder) {
+	conn, err := r.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		buf := make([]byte, keptOutput)
+		for output.Len() < keptOutput {
+			n, err := unix.Read(int(fd), buf[:keptOutput-output.Len()])
+			if n <= 0 || err != nil {
+				return // the pipe does not block
+			}
+			output.Write(buf[:n])
+		}
+	})
 }
 
 func prefixed(prefix, s string) string {

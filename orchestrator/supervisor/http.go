@@ -7,7 +7,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
+	"time"
 
+	"compose/engine"
+	"compose/internal/trace"
+	"compose/netbridge"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -26,7 +31,14 @@ func (s *supervisor) handler() http.Handler {
 	})
 	verb := func(name string, do func(context.Context, *container, *http.Request) (any, error)) {
 		mux.HandleFunc("POST "+api.Prefix+"/containers/{id}/"+name, func(w http.ResponseWriter, r *http.Request) {
+			defer trace.Join(r.Header.Get(api.TraceHeader))()
+			defer trace.Begin(name, r.PathValue("id")).End()
+			again, retried := repeated(r)
 			c, err := s.get(r.Context(), r.PathValue("id"))
+			if isGone(err) && retried && name == "remove" {
+				reply(w, nil)
+				return
+			}
 			if err != nil {
 				if code, ok := s.exitCodeOf(r.PathValue("id")); ok && name == "wait" {
 					reply(w, api.Waited{ExitCode: code, Status: "removed"})
@@ -36,7 +48,11 @@ func (s *supervisor) handler() http.Handler {
 				return
 			}
 			if name == "attach" {
-				c.attach(w)
+				c.attach(w, r)
+				return
+			}
+			if retried && c.done(name, again) {
+				reply(w, struct{}{})
 				return
 			}
 			answer, err := do(r.Context(), c, r)
@@ -67,12 +83,12 @@ func (s *supervisor) handler() http.Handler {
 		}
 		return nil, c.restart(context.WithoutCancel(ctx), req)
 	})
-	verb("kill", func(_ context.Context, c *container, r *http.Request) (any, error) {
+	verb("kill", func(ctx context.Context, c *container, r *http.Request) (any, error) {
 		var req api.Kill
 		if err := read(r, &req); err != nil {
 			return nil, err
 		}
-		return nil, c.kill(req)
+		return nil, c.kill(ctx, req)
 	})
 	verb("pause", func(_ context.Context, c *container, _ *http.Request) (any, error) { return nil, c.pause() })
 	verb("unpause", func(_ context.Context, c *container, _ *http.Request) (any, error) { return nil, c.unpause() })
@@ -90,6 +106,20 @@ func (s *supervisor) handler() http.Handler {
 		}
 		return nil, c.remove(context.WithoutCancel(ctx), req.Force, req.Volumes)
 	})
+	verb("connect", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req netbridge.EndpointConfig
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.connect(context.WithoutCancel(ctx), req)
+	})
+	verb("disconnect", func(ctx context.Context, c *container, r *http.Request) (any, error) {
+		var req api.Disconnect
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.disconnect(context.WithoutCancel(ctx), req.Network)
+	})
 	verb("resize", func(_ context.Context, c *container, r *http.Request) (any, error) {
 		var req api.Resize
 		if err := read(r, &req); err != nil {
@@ -99,6 +129,30 @@ func (s *supervisor) handler() http.Handler {
 	})
 	verb("attach", nil)
 	return mux
+}
+
+// repeated says whether a request was made to an earlier supervisor, and when.
+func repeated(r *http.Request) (first time.Time, retried bool) {
+	n, err := strconv.ParseInt(r.Header.Get(api.Again), 10, 64)
+	return time.Unix(0, n), err == nil
+}
+
+// done says whether what a request asks for, first made then, has been done by
+// a supervisor that died before it could say so, and must not be done twice.
+func (c *container) done(name string, first time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch name {
+	case "start":
+		return c.state.StartedAt.After(first) // also one that has ended since
+	case "kill":
+		return c.run == nil && c.state.FinishedAt.After(first)
+	case "pause":
+		return c.state.Status == engine.Paused
+	case "unpause":
+		return c.state.Status == engine.Running
+	}
+	return false
 }
 
 // exitCodeOf is that of a container that was removed under our eyes.
@@ -152,9 +206,17 @@ func fail(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(body) // likewise
 }
 
-// streamEvents writes each event as a line until the client leaves.
+// streamEvents writes each event as a line until the client leaves, or the
+// time that it named has come.
 func (s *supervisor) streamEvents(w http.ResponseWriter, r *http.Request) {
-	events := s.events.listen()
+	// Without a value they are zero.
+	since, _ := time.Parse(time.RFC3339Nano, r.URL.Query().Get("since"))
+	until, _ := time.Parse(time.RFC3339Nano, r.URL.Query().Get("until"))
+	var end <-chan time.Time
+	if !until.IsZero() {
+		end = time.After(time.Until(until))
+	}
+	events := s.events.listen(since)
 	defer s.events.leave(events)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := http.NewResponseController(w)
@@ -163,13 +225,21 @@ func (s *supervisor) streamEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	enc := json.NewEncoder(w)
 	for {
-		select {
-		case <-r.Context().Done():
-			return
-		case e, ok := <-events:
-			if !ok || enc.Encode(e) != nil || out.Flush() != nil {
+		var e api.Event
+		ok := true
+		select { // what is there goes first
+		case e, ok = <-events:
+		default:
+			select {
+			case e, ok = <-events:
+			case <-end:
+				return
+			case <-r.Context().Done():
 				return
 			}
+		}
+		if !ok || !until.IsZero() && e.Time.After(until) || enc.Encode(e) != nil || out.Flush() != nil {
+			return
 		}
 	}
 }

@@ -12,7 +12,9 @@ import (
 
 	"compose/engine"
 	"compose/engine/runtime"
+	"compose/internal/fault"
 	"compose/orchestrator/logs"
+	"compose/orchestrator/logs/forward"
 )
 
 // startError says that a container could not be started, with the exit code
@@ -60,20 +62,34 @@ func (c *container) begin(ctx context.Context) error {
 	if err != nil {
 		return c.failed(err)
 	}
-	running, err := c.s.engine.Start(ctx, c.id, stdio)
-	closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
+	forwarded, err := c.openForward()
 	if err != nil {
+		closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
 		pipes.close()
 		return c.failed(err)
 	}
-	if running.Console != nil {
-		// It is polled, lest each terminal needs a thread.
-		if pipes.stdout, err = pollable(running.Console); err != nil {
-			pipes.stdout = running.Console
+	pipes.forward = forwarded
+	var at time.Time
+	running, err := c.s.engine.Start(ctx, c.id, stdio, func(r *engine.Started) {
+		if r.Console != nil {
+			// It is polled, lest each terminal needs a thread.
+			if pipes.stdout, err = pollable(r.Console); err != nil {
+				pipes.stdout = r.Console
+			}
+			pipes.stdin = pipes.stdout
 		}
-		pipes.stdin = pipes.stdout
+		at = time.Now().UTC()
+		c.hold(r, pipes, at)
+	})
+	closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
+	if err != nil {
+		c.s.link.Drop(c.id)
+		pipes.close()
+		forwarded.Close()
+		return c.failed(err)
 	}
-	return c.began(running, pipes, time.Now().UTC(), false)
+	fault.Point("supervisor: started")
+	return c.began(running, pipes, at, false)
 }
 
 // failed notes why a run could not begin.
@@ -104,17 +120,9 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run, c.stdin = r, p.stdin
-	if !adopted {
-		c.hold(r, p)
-	}
 	err := c.put(func(s *engine.State) {
 		if !adopted {
-			s.Status, s.StartedAt, s.ExitCode, s.Error, s.OOMKilled, s.StoppedByHand = engine.Running, at, 0, "", false, false
-			s.FinishedAt = time.Time{}
-			s.Health = nil
-			if checked(c.cfg) {
-				s.Health = &engine.Health{Status: "starting"}
-			}
+			c.startedState(s, at)
 		}
 		s.PID, s.PIDStart = running.PID, running.StartTicks
 		s.Endpoints, s.Ports = nil, nil
@@ -122,21 +130,35 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 			s.Endpoints, s.Ports = running.Sandbox.Endpoints(), running.Sandbox.Ports()
 		}
 	})
+	fault.Point("supervisor: start on disk")
 	if !adopted {
+		c.s.link.Drop(c.id + "/" + startHeld)
 		c.event("start")
 	}
 	var copying sync.WaitGroup
 	c.copyOutput(p, &copying)
-	go c.watch(r, &copying, adopted)
+	go c.watch(r, &copying, adopted || running.Orphan)
 	if checked(c.cfg) {
-		go c.checkHealth(ctx, r)
+		go c.checkHealth(ctx, r, c.cfg.Spec.Health)
 	}
 	return err // it runs, but a crash would lose it: the caller is told
 }
 
-// hold gives the keeper what must outlive us.
-func (c *container) hold(r *run, p *pipes) {
+// startedState is the state of a container that has just been started.
+func (c *container) startedState(s *engine.State, at time.Time) {
+	s.Status, s.StartedAt, s.ExitCode, s.Error, s.OOMKilled, s.StoppedByHand = engine.Running, at, 0, "", false, false
+	s.FinishedAt = time.Time{}
+	s.Health = nil
+	if checked(c.cfg) {
+		s.Health = &engine.Health{Status: "starting"}
+	}
+}
+
+// hold gives the keeper what must outlive us, and the fact that a start is
+// under way: until that is over the state on disk does not know of it.
+func (c *container) hold(r *engine.Started, p *pipes, at time.Time) {
 	c.s.link.Store(c.id+"/pidfd", r.PIDFD)
+	c.s.link.Store(c.id+"/"+startHeld+"/"+begun{r.PID, r.StartTicks, at}.String(), r.PIDFD)
 	for name, f := range map[string]*os.File{"stdin": p.stdin, "stdout": p.stdout, "stderr": p.stderr} {
 		if f != nil && (name != "stdin" || f != p.stdout) {
 			c.s.link.Store(c.id+"/"+name, f)
@@ -152,10 +174,13 @@ func (c *container) hold(r *run, p *pipes) {
 // copyOutput writes the container's log and serves those who are attached.
 func (c *container) copyOutput(p *pipes, copying *sync.WaitGroup) {
 	var log *logs.Writer
-	switch driver := c.cfg.Spec.Log.Driver; driver {
-	case "", "json-file", "local":
+	if driver := c.cfg.Spec.Log.Driver; driver != "none" {
+		options := c.cfg.Spec.Log.Options
+		if forward.Is(driver) {
+			options = cachedLog
+		}
 		var err error
-		if log, err = logs.Open(c.s.engine.LogPath(c.id), c.cfg.Spec.Log.Options); err != nil {
+		if log, err = logs.Open(c.s.engine.LogPath(c.id), options, c.keepLog(p)); err != nil {
 			fmt.Fprintf(os.Stderr, "supervisor: container %s: open its log: %v\n", c.cfg.Spec.Name, err)
 		}
 	}
@@ -167,11 +192,16 @@ func (c *container) copyOutput(p *pipes, copying *sync.WaitGroup) {
 		copying.Add(1)
 		streams.Go(func() {
 			defer copying.Done()
-			tee := func(data []byte) { c.tee(stream, data) }
+			tee := func(data []byte) {
+				if p.forward != nil {
+					p.forward.Write(stream, data)
+				}
+				c.tee(stream, data)
+			}
 			if log == nil {
 				drain(f, tee)
 			} else if err := log.Copy(f, stream, tee); err != nil {
-				// A full disk must not stop the container: what it writes is lost.
+				// That must not stop the container: what it writes is lost.
 				c.s.warn(c, "write its log", err)
 				drain(f, tee)
 			}
@@ -185,7 +215,20 @@ func (c *container) copyOutput(p *pipes, copying *sync.WaitGroup) {
 		if log != nil {
 			log.Close()
 		}
+		p.forward.Close()
 	}()
+}
+
+// keepLog lets the log outlive us.
+func (c *container) keepLog(p *pipes) logs.Keep {
+	name := c.cfg.Spec.Name
+	return logs.Keep{
+		Store: func(file string, f *os.File) { c.s.link.Store(c.id+"/log/"+file, f) },
+		Left:  p.log,
+		Warn: func(err error) {
+			fmt.Fprintf(os.Stderr, "supervisor: container %s: lines of its log are lost: %v\n", name, err)
+		},
+	}
 }
 
 func drain(f *os.File, tee func([]byte)) {
@@ -202,7 +245,11 @@ func drain(f *os.File, tee func([]byte)) {
 }
 
 // pipes are our ends of a container's streams.
-type pipes struct{ stdin, stdout, stderr *os.File }
+type pipes struct {
+	forward               *forward.Forward // the log service of another program that gets the output, or nil
+	stdin, stdout, stderr *os.File
+	log                   map[string]*os.File // what the log's last writer has left
+}
 
 func (p *pipes) close() { closeAll(p.stdin, p.stdout, p.stderr) }
 

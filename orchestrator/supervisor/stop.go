@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine"
+	"compose/internal/fault"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -51,7 +52,7 @@ func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
 	r, cfg := c.run, c.cfg
 	waiting := c.cancelRestart()
 	if byHand {
-		c.state.StoppedByHand = true // with the end of the run on disk
+		c.stoppedByHand()
 	}
 	var err error
 	if waiting || byHand && r == nil && c.state.Status != engine.Created {
@@ -100,6 +101,19 @@ func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
 	return nil
 }
 
+// stopHeld is the name under which the keeper remembers stoppedByHand.
+const stopHeld = "stopped"
+
+// stoppedByHand notes that the restart policy does not count until the
+// container is started. It comes to the disk with the end of the run; until
+// then the keeper knows. The caller holds c.mu.
+func (c *container) stoppedByHand() {
+	c.state.StoppedByHand = true
+	if c.run != nil {
+		c.s.link.Store(c.id+"/"+stopHeld, c.run.PIDFD)
+	}
+}
+
 func cmpOr(a, b string) string {
 	if a != "" {
 		return a
@@ -121,11 +135,15 @@ func (c *container) signal(r *run, sig unix.Signal) error {
 		}
 		c.mu.Unlock()
 	}
+	fault.Point("supervisor: before a signal")
+	defer fault.Point("supervisor: after a signal")
 	return c.s.engine.Kill(r.Started, sig)
 }
 
-// kill sends a signal; one that ends the container also ends its restarts.
-func (c *container) kill(req api.Kill) error {
+// kill sends a signal; one that ends the container also ends its restarts. After
+// SIGKILL it returns once the end is in the state; other signals the container
+// may take its time with.
+func (c *container) kill(ctx context.Context, req api.Kill) error {
 	sig, err := parseSignal(req.Signal, unix.SIGKILL)
 	if err != nil {
 		return err
@@ -134,7 +152,7 @@ func (c *container) kill(req api.Kill) error {
 	r := c.run
 	stopSignal, _ := parseSignal(c.cfg.Spec.StopSignal, unix.SIGTERM)
 	if sig == unix.SIGKILL || sig == stopSignal {
-		c.state.StoppedByHand = true
+		c.stoppedByHand()
 		if c.cancelRestart() {
 			err = c.put(func(s *engine.State) { s.Status = engine.Exited })
 			c.mu.Unlock()
@@ -146,7 +164,15 @@ func (c *container) kill(req api.Kill) error {
 	if r == nil {
 		return &conflictError{fmt.Sprintf("cannot kill container: %s: container is not running", name)}
 	}
-	return c.signal(r, sig)
+	if err := c.signal(r, sig); err != nil || sig != unix.SIGKILL {
+		return err
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // conflictError says that the container's state does not allow what was asked.
@@ -207,8 +233,14 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 		return &conflictError{fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", name)}
 	}
 	c.cancelRestart()
-	c.state.StoppedByHand = true
+	c.stoppedByHand()
+	c.removing = true
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.removing = false
+		c.mu.Unlock()
+	}()
 	if r != nil {
 		if err := c.signal(r, unix.SIGKILL); err != nil {
 			return err

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -21,32 +23,38 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine"
+	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/resident"
 	"compose/internal/roots"
+	"compose/internal/trace"
 	"compose/orchestrator/keeper"
 	"compose/orchestrator/supervisor/api"
 )
 
-// Main is the life of a supervisor process; args are the two roots and the
-// project. It returns the process's exit status.
-func Main(args []string) int {
-	if len(args) != 3 {
-		fmt.Fprintln(os.Stderr, "supervisor: this program is started by compose itself")
-		return 2
-	}
+// Main is the life of a supervisor process. It returns its exit status.
+func Main() int {
+	initialised := trace.SinceStart("initialise", "").Over()
+	// It lives for long and does little: memory counts for more than time.
+	debug.SetGCPercent(50)
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
-	link, left, err := keeper.Open()
+	link, order, left, err := keeper.Open()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "supervisor:", err)
 		return 1
 	}
-	s, err := start(args, link, left)
+	leave := trace.Join(order.Trace)
+	initialised.End()
+	comingUp := trace.Begin("come up", "")
+	s, err := start(order, link, left)
+	comingUp.End()
+	leave()
 	keeper.Ready(err)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "supervisor:", err)
 		return 1
 	}
-	return s.serve(args)
+	return s.serve(order)
 }
 
 // supervisor is one running supervisor.
@@ -67,9 +75,9 @@ type supervisor struct {
 	leaving     bool
 }
 
-func start(args []string, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
+func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
 	s := &supervisor{
-		roots: roots.Roots{State: args[0], Run: args[1]}, project: args[2], link: link,
+		roots: roots.Roots{State: o.State, Run: o.Run}, project: o.Project, link: link,
 		done: make(chan struct{}), containers: map[string]*container{}, gone: map[string]int{},
 	}
 	var err error
@@ -79,25 +87,37 @@ func start(args []string, link *keeper.Link, left map[string]*os.File) (*supervi
 	if err := s.adoptAll(left); err != nil {
 		return nil, err
 	}
+	return s, s.listen()
+}
+
+// listen makes the socket. It gets its name when it answers and not before,
+// for those who wait for the name; a socket that has it is a dead one's.
+func (s *supervisor) listen() error {
 	path := api.Socket(s.roots, s.project)
-	// Whoever started us holds the lock: a socket that is there is a dead one's.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	early := filepath.Join(filepath.Dir(path), "new.sock")
+	if err := os.Remove(early); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	old := unix.Umask(0o177)
-	s.listener, err = net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: early, Net: "unix"})
 	unix.Umask(old)
-	return s, err
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	s.listener = l
+	fault.Point("supervisor: before its socket's name")
+	return os.Rename(early, path)
 }
 
 // serve answers requests until there is nothing left to do.
-func (s *supervisor) serve(args []string) int {
+func (s *supervisor) serve(o keeper.Order) int {
 	server := &http.Server{Handler: s.handler(), ConnState: s.connection}
 	go func() { _ = server.Serve(s.listener) }() // ends with the process
 	go func() {
 		<-s.link.Lost()
 		fmt.Fprintln(os.Stderr, "supervisor: the keeper has died; becoming the keeper")
-		err := s.link.Become(args)
+		err := s.link.Become(o)
 		fmt.Fprintln(os.Stderr, "supervisor: become the keeper:", err)
 		os.Exit(1)
 	}()
@@ -108,17 +128,30 @@ func (s *supervisor) serve(args []string) int {
 
 // connection counts who is connected: as long as somebody is, we stay.
 func (s *supervisor) connection(_ net.Conn, state http.ConnState) {
-	s.mu.Lock()
 	switch state {
 	case http.StateNew:
+		s.mu.Lock()
 		s.connections++
 		s.met = true
+		s.mu.Unlock()
 	case http.StateClosed:
-		s.connections--
+		s.disconnected()
 	}
+}
+
+// disconnected is called when a connection ends. After the last one nothing is
+// asked of us for a while, as a rule.
+func (s *supervisor) disconnected() {
+	s.mu.Lock()
+	s.connections--
+	last := s.connections == 0
 	s.mu.Unlock()
-	if state == http.StateClosed {
-		s.leaveIfIdle()
+	s.leaveIfIdle()
+	s.mu.Lock()
+	last = last && !s.leaving
+	s.mu.Unlock()
+	if last {
+		resident.Shrink()
 	}
 }
 
@@ -128,14 +161,6 @@ func (s *supervisor) leaveUnmet() {
 	time.Sleep(10 * time.Second)
 	s.mu.Lock()
 	s.met = true
-	s.mu.Unlock()
-	s.leaveIfIdle()
-}
-
-// hijacked is called when a connection that was taken from the server ends.
-func (s *supervisor) hijacked() {
-	s.mu.Lock()
-	s.connections--
 	s.mu.Unlock()
 	s.leaveIfIdle()
 }
@@ -161,8 +186,11 @@ func (s *supervisor) leaveIfIdle() {
 		return
 	}
 	s.leaving = true
-	s.listener.Close() // removes the socket
-	close(s.done)      // the lock goes with the process
+	fault.Point("supervisor: leaving")
+	_ = os.Remove(api.Socket(s.roots, s.project))
+	fault.Point("supervisor: socket removed")
+	s.listener.Close()
+	close(s.done) // the lock goes with the process
 }
 
 // idle says that nothing keeps us. The caller holds s.mu.

@@ -72,7 +72,13 @@ func NewContainerRow(c *orchestrator.Container, now time.Time, truncate bool) *C
 		LocalVolumes: "0",
 		labels:       c.Spec.Labels,
 	}
-	command := strings.Join(slices.Concat(c.Spec.Entrypoint, c.Spec.Command), " ")
+	words := slices.Concat(c.Spec.Entrypoint, c.Spec.Command)
+	for i, w := range words {
+		if i > 0 && strings.Contains(w, " ") {
+			words[i] = "'" + w + "'"
+		}
+	}
+	command := strings.Join(words, " ")
 	if truncate {
 		r.ID = r.ID[:min(12, len(r.ID))]
 		command = ellipsis(command, 20)

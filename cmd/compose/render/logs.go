@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"compose/orchestrator"
 )
 
 // Logs writes the lines of several containers, each behind its name.
@@ -14,6 +16,7 @@ type Logs struct {
 	Color      bool
 	Prefix     bool
 	Timestamps bool
+	Terminal   bool // what is written is for a terminal
 
 	mu      sync.Mutex
 	w       *bufio.Writer
@@ -46,14 +49,21 @@ func (l *Logs) source(name string) *source {
 		return s
 	}
 	s := &source{}
-	if l.Color {
+	switch {
+	case l.Color && name == orchestrator.WatchSource:
+		s.color = watchColor
+	case l.Color:
 		s.color = rainbow[len(l.sources)%len(rainbow)]
 	}
 	l.sources[name] = s
 	l.width = max(l.width, len(name)+1)
 	if l.Prefix {
 		for n, s := range l.sources {
-			s.prefix = paint(s.color, fmt.Sprintf("%-*s | ", l.width, n))
+			text := fmt.Sprintf("%-*s | ", l.width, n)
+			if n == orchestrator.WatchSource {
+				text = strings.Repeat(" ", l.width) + " ⦿ "
+			}
+			s.prefix = paint(s.color, text)
 		}
 	}
 	return s
@@ -69,6 +79,9 @@ func (l *Logs) Line(name, line string, at time.Time) {
 	if l.Timestamps {
 		l.w.WriteString(at.UTC().Format("2006-01-02T15:04:05.000000000Z"))
 		l.w.WriteByte(' ')
+	}
+	if l.Terminal {
+		line = Tame(line)
 	}
 	l.w.WriteString(strings.TrimSuffix(line, "\n"))
 	l.w.WriteByte('\n')

@@ -36,6 +36,7 @@ func Containers(w io.Writer, format string, rows []*ContainerRow) error {
 func Rows[T any](w io.Writer, format string, columns Columns, rows []T) error {
 	if format == "json" {
 		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
 		for _, r := range rows {
 			if err := enc.Encode(r); err != nil {
 				return err
@@ -84,8 +85,11 @@ func (header) Label(name string) string { return strings.ToUpper(name) }
 
 var functions = template.FuncMap{
 	"json": func(v any) (string, error) {
-		data, err := json.Marshal(v)
-		return string(data), err
+		var out strings.Builder
+		enc := json.NewEncoder(&out)
+		enc.SetEscapeHTML(false)
+		err := enc.Encode(v)
+		return strings.TrimSuffix(out.String(), "\n"), err
 	},
 	"join":  strings.Join,
 	"lower": strings.ToLower,

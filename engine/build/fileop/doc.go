@@ -8,6 +8,7 @@ package fileop
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/moby/patternmatcher"
 )
@@ -19,6 +20,9 @@ type Tree struct {
 	// AsRoot makes every file look as if owned by 0:0, as the files of a
 	// build context are.
 	AsRoot bool
+	// Epoch makes the files' times count in digests, later ones as this one;
+	// nil: no times do.
+	Epoch *time.Time
 }
 
 // Owner is the user and group that new files get.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/moby/buildkit/solver/pb"
 	"golang.org/x/sys/unix"
@@ -43,7 +44,7 @@ func (Read) Sum(dir int, name string, _ *unix.Stat_t) (Sum, error) {
 
 // Hash is the digest of all that Copy with the same action would take from
 // src and that its result depends on: names, kinds, modes, owners, extended
-// attributes and content, but no times.
+// attributes and content, but no times unless there is an epoch.
 func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Sum, error) {
 	s, err := newSelection(ctx, src, a)
 	if err != nil {
@@ -53,7 +54,7 @@ func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Su
 	if err != nil {
 		return Sum{}, err
 	}
-	h := &hasher{files: files, sum: sha256.New(), links: map[inode]string{}}
+	h := &hasher{files: files, epoch: src.Epoch, sum: sha256.New(), links: map[inode]string{}}
 	for _, real := range list {
 		// The name of what is selected counts where it becomes the target's.
 		h.field(real)
@@ -74,6 +75,7 @@ type inode struct{ dev, ino uint64 }
 
 type hasher struct {
 	files Summer
+	epoch *time.Time
 	sum   hash.Hash
 	links map[inode]string // the first name of a file with several
 	buf   []byte
@@ -90,6 +92,9 @@ func (h *hasher) stat(e *entry) {
 	h.buf = binary.AppendUvarint(h.buf[:0], uint64(e.st.Mode))
 	h.buf = binary.AppendUvarint(h.buf, uint64(e.st.Uid))
 	h.buf = binary.AppendUvarint(h.buf, uint64(e.st.Gid))
+	if h.epoch != nil {
+		h.buf = binary.AppendVarint(h.buf, min(e.st.Mtim.Sec, h.epoch.Unix()))
+	}
 	h.sum.Write(h.buf)
 }
 

@@ -1,4 +1,3 @@
-// Package progress shows how a build goes on.
 package progress
 
 import (
@@ -20,6 +19,8 @@ type Plain struct {
 	w     io.Writer
 	steps map[digest.Digest]*step
 	last  *step // whose lines were written last
+
+	found findings
 }
 
 type step struct {
@@ -38,7 +39,7 @@ func (p *Plain) Event(e build.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e.Warning != nil {
-		fmt.Fprintf(p.w, "WARN: %s: %s (line %d)\n", e.Warning.Rule, e.Warning.Message, e.Warning.Line)
+		p.found.add(e.Warning)
 		return
 	}
 	s := p.steps[e.Vertex]
@@ -61,6 +62,13 @@ func (p *Plain) Event(e build.Event) {
 	if e.Completed != nil {
 		p.end(s, e)
 	}
+}
+
+// Close lists what the linter has found.
+func (p *Plain) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found.print(p.w)
 }
 
 // head names the step again where another one's lines came between.

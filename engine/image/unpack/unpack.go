@@ -5,6 +5,7 @@ package unpack
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,13 @@ const (
 // Limits on what one layer may ask for. No real image comes near them.
 const (
 	maxFile    = 1 << 40 // bytes of one file
+	maxHoles   = 1 << 36 // bytes of all sparse files: those cost the archive nothing
 	maxEntries = 5_000_000
 	maxDepth   = 512
 )
 
 // Layer unpacks an uncompressed tar stream into dir, which is empty. It
-// returns how many bytes its files have.
+// returns how many bytes its files have. The stream may be a *Recorder.
 func Layer(stream io.Reader, dir string) (size int64, err error) {
 	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -37,6 +39,7 @@ func Layer(stream io.Reader, dir string) (size int64, err error) {
 	}
 	u := &unpacker{root: root, parent: -1, buf: make([]byte, 256<<10)}
 	defer u.close()
+	u.recorder, _ = stream.(*Recorder)
 	archive := tar.NewReader(stream)
 	for n := 0; ; n++ {
 		h, err := archive.Next()
@@ -61,8 +64,10 @@ type unpacker struct {
 	// Entries of one directory mostly follow each other: its descriptor is kept.
 	parentName string
 	size       int64
+	sparse     int64 // bytes of the sparse files
 	buf        []byte
 	dirs       []dirTime
+	recorder   *Recorder
 }
 
 type dirTime struct {
@@ -155,13 +160,16 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 		}
 		return errors.New("the top directory cannot be replaced")
 	}
-	dir, err := u.openDir(strings.TrimPrefix(path.Dir("/"+name), "/"))
+	above, base := path.Split("/" + name)
+	if strings.Contains(above, "/"+whiteoutPrefix) {
+		return nil // below one of aufs' own directories, or of a whiteout: no file of the image
+	}
+	dir, err := u.openDir(strings.Trim(above, "/"))
 	if err != nil {
 		return err
 	}
-	base := path.Base(name)
 	if strings.HasPrefix(base, whiteoutPrefix) {
-		return u.whiteout(dir, base)
+		return u.whiteout(dir, base, h.ModTime)
 	}
 	if err := u.makeRoom(dir, base, h.Typeflag == tar.TypeDir, name); err != nil {
 		return err
@@ -170,7 +178,7 @@ func (u *unpacker) entry(h *tar.Header, body io.Reader) error {
 	case tar.TypeDir:
 		return u.directory(dir, base, name, h)
 	case tar.TypeReg, tar.TypeGNUSparse, '\x00':
-		return u.file(dir, base, h, body)
+		return u.recorder.file(name, h, func() error { return u.file(dir, base, h, body) })
 	case tar.TypeSymlink:
 		if err := unix.Symlinkat(h.Linkname, dir, base); err != nil {
 			return err
@@ -199,7 +207,7 @@ func nodeMode(h *tar.Header) uint32 {
 }
 
 // whiteout records that something of a lower layer is gone.
-func (u *unpacker) whiteout(dir int, base string) error {
+func (u *unpacker) whiteout(dir int, base string, when time.Time) error {
 	if base == opaqueMarker {
 		return setxattrDir(dir, opaqueXattr, "y")
 	}
@@ -211,7 +219,11 @@ func (u *unpacker) whiteout(dir int, base string) error {
 		return err
 	}
 	u.forgetParent()
-	return unix.Mknodat(dir, hidden, unix.S_IFCHR, 0)
+	if err := unix.Mknodat(dir, hidden, unix.S_IFCHR, 0); err != nil {
+		return err
+	}
+	// Archive writes it down again.
+	return setTime(dir, hidden, when, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // forgetParent drops the kept descriptor where a directory may have gone.
@@ -266,6 +278,11 @@ func (u *unpacker) file(dir int, base string, h *tar.Header, body io.Reader) err
 	if h.Size < 0 || h.Size > maxFile {
 		return fmt.Errorf("a file of %d bytes is refused: the limit is %d", h.Size, int64(maxFile))
 	}
+	if isSparse(h) {
+		if u.sparse += h.Size; u.sparse > maxHoles {
+			return fmt.Errorf("a sparse file is refused: they have %d bytes by now, the limit is %d", u.sparse, int64(maxHoles))
+		}
+	}
 	fd, err := unix.Openat(dir, base, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
@@ -314,13 +331,17 @@ func (u *unpacker) copy(fd int, body io.Reader) (int64, error) {
 	return at, nil
 }
 
+// zeros is compared with whole blocks, at many times the speed of a loop.
+var zeros [64 << 10]byte
+
 func allZero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
+	for len(p) > len(zeros) {
+		if !bytes.Equal(p[:len(zeros)], zeros[:]) {
 			return false
 		}
+		p = p[len(zeros):]
 	}
-	return true
+	return bytes.Equal(p, zeros[:len(p)])
 }
 
 // hardLink links to a file that this layer has. The link's own name is never
@@ -371,6 +392,9 @@ func removeAllAt(dir int, base string, depth int) error {
 			break
 		}
 		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		if len(names) == 0 {
+			continue // "." and ".." are always there: from them no reading starts over
+		}
 		for _, name := range names {
 			if err := removeAllAt(fd, name, depth+1); err != nil {
 				return err

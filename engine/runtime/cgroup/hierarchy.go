@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	slashpath "path" // path/filepath initialises after the heavy libraries
 	"slices"
 	"strings"
 	"sync"
@@ -74,13 +74,13 @@ func (h *hierarchies) dirs(path string) []string {
 	var list []string
 	for _, c := range controllers {
 		if top, ok := h.v1[c]; ok {
-			if d := filepath.Join(top, path); !slices.Contains(list, d) {
+			if d := slashpath.Join(top, path); !slices.Contains(list, d) {
 				list = append(list, d)
 			}
 		}
 	}
 	if h.unified != "" {
-		list = append(list, filepath.Join(h.unified, path))
+		list = append(list, slashpath.Join(h.unified, path))
 	}
 	return list
 }
@@ -88,17 +88,17 @@ func (h *hierarchies) dirs(path string) []string {
 // dir is the group's directory in the hierarchy of one controller, or "".
 func (h *hierarchies) dir(controller, path string) string {
 	if top, ok := h.v1[controller]; ok {
-		return filepath.Join(top, path)
+		return slashpath.Join(top, path)
 	}
 	if h.pure() {
-		return filepath.Join(h.unified, path)
+		return slashpath.Join(h.unified, path)
 	}
 	return ""
 }
 
 // Check refuses a path that would lead out of the hierarchies.
 func Check(path string) error {
-	clean := filepath.Clean("/" + path)
+	clean := slashpath.Clean("/" + path)
 	if path == "" || clean == "/" || strings.ContainsAny(path, "\x00\n") || slices.Contains(strings.Split(path, "/"), "..") {
 		return fmt.Errorf("cgroup path %q is not one below the top of the hierarchies", path)
 	}
@@ -127,7 +127,7 @@ func (h *hierarchies) mkdir(dir string) error {
 	// Again, because the last container of another project may take the empty
 	// group above away at that very moment.
 	for try := 0; err == unix.ENOENT && try < 100; try++ {
-		if err = h.mkdir(filepath.Dir(dir)); err == nil {
+		if err = h.mkdir(slashpath.Dir(dir)); err == nil {
 			err = unix.Mkdir(dir, 0o755)
 		}
 	}
@@ -143,7 +143,7 @@ func (h *hierarchies) mkdir(dir string) error {
 		return nil
 	}
 	if err == nil && h.pure() {
-		return h.delegate(filepath.Dir(dir))
+		return h.delegate(slashpath.Dir(dir))
 	}
 	return nil
 }
@@ -152,18 +152,18 @@ func (h *hierarchies) mkdir(dir string) error {
 // takes no process until it has both. The one above may be as new.
 func inheritCPUs(dir string) error {
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		own, err := os.ReadFile(filepath.Join(dir, file))
+		own, err := os.ReadFile(slashpath.Join(dir, file))
 		if err != nil {
 			return err
 		}
 		if strings.TrimSpace(string(own)) != "" {
 			continue
 		}
-		above := filepath.Dir(dir)
+		above := slashpath.Dir(dir)
 		if err := inheritCPUs(above); err != nil {
 			return err
 		}
-		value, err := os.ReadFile(filepath.Join(above, file))
+		value, err := os.ReadFile(slashpath.Join(above, file))
 		if err != nil {
 			return err
 		}
@@ -177,11 +177,11 @@ func inheritCPUs(dir string) error {
 // delegate switches the controllers on for the children of dir. A controller
 // that cannot be is missed only when a limit of it is asked for.
 func (h *hierarchies) delegate(dir string) error {
-	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	available, err := os.ReadFile(slashpath.Join(dir, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	enabled, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	enabled, err := os.ReadFile(slashpath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (h *hierarchies) delegate(dir string) error {
 }
 
 func write(dir, file, value string) error {
-	fd, err := unix.Open(filepath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(slashpath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -208,8 +208,8 @@ func write(dir, file, value string) error {
 
 // Join says how a process becomes a member of the group.
 type Join struct {
-	Tasks   []*os.File // v1: a thread writes "0" to each to move itself
-	Unified *os.File   // v2: the directory for CLONE_INTO_CGROUP, or nil
+	Tasks   []int    // v1: descriptors; a thread writes "0" to each to move itself
+	Unified *os.File // v2: the directory for CLONE_INTO_CGROUP, or nil
 }
 
 // Open prepares to join the group. The single-thread way into v1 (the tasks
@@ -225,15 +225,15 @@ func Open(path string) (*Join, error) {
 		if h.unified != "" && strings.HasPrefix(d, h.unified+"/") {
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(d, "tasks"), os.O_WRONLY, 0)
+		fd, err := unix.Open(slashpath.Join(d, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			j.Close()
 			return nil, fmt.Errorf("join the cgroup: %w", err)
 		}
-		j.Tasks = append(j.Tasks, f)
+		j.Tasks = append(j.Tasks, fd)
 	}
 	if h.unified != "" {
-		if j.Unified, err = os.Open(filepath.Join(h.unified, path)); err != nil {
+		if j.Unified, err = os.Open(slashpath.Join(h.unified, path)); err != nil {
 			j.Close()
 			return nil, fmt.Errorf("join the cgroup: %w", err)
 		}
@@ -243,9 +243,10 @@ func Open(path string) (*Join, error) {
 
 // Close closes the files.
 func (j *Join) Close() {
-	for _, f := range j.Tasks {
-		f.Close()
+	for _, fd := range j.Tasks {
+		unix.Close(fd)
 	}
+	j.Tasks = nil
 	if j.Unified != nil {
 		j.Unified.Close()
 	}
@@ -276,7 +277,7 @@ func Mounts() []Mount {
 			continue
 		}
 		seen[top] = len(list)
-		list = append(list, Mount{Name: filepath.Base(top), Type: "cgroup", Options: c})
+		list = append(list, Mount{Name: slashpath.Base(top), Type: "cgroup", Options: c})
 	}
 	if h.unified != "" {
 		list = append(list, Mount{Name: "unified", Type: "cgroup2"})
@@ -305,7 +306,7 @@ func OpenOf(pid int, path string) (*Join, error) {
 		if err != nil {
 			return j, nil
 		}
-		if below, err := os.Open(filepath.Join(h.unified, own)); err == nil {
+		if below, err := os.Open(slashpath.Join(h.unified, own)); err == nil {
 			j.Unified.Close()
 			j.Unified = below
 		}

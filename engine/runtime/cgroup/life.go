@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	slashpath "path" // path/filepath initialises after the heavy libraries
 	"slices"
 	"strconv"
 	"strings"
@@ -22,23 +22,34 @@ func PIDs(path string) ([]int, error) {
 		return nil, err
 	}
 	dirs := h.dirs(path)
+	return pidsBelow(dirs[len(dirs)-1])
+}
+
+func pidsBelow(dir string) ([]int, error) {
+	data, err := os.ReadFile(slashpath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
 	var pids []int
-	err = filepath.WalkDir(dirs[len(dirs)-1], func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return ignoreMissing(err)
+	for _, f := range strings.Fields(string(data)) {
+		if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
+			pids = append(pids, pid)
 		}
-		data, err := os.ReadFile(filepath.Join(p, "cgroup.procs"))
-		if err != nil {
-			return ignoreMissing(err)
-		}
-		for _, f := range strings.Fields(string(data)) {
-			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
-				pids = append(pids, pid)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return pids, ignoreMissing(err)
+	}
+	for _, e := range list {
+		if e.IsDir() {
+			below, err := pidsBelow(slashpath.Join(dir, e.Name()))
+			if err != nil {
+				return nil, err
 			}
+			pids = append(pids, below...)
 		}
-		return nil
-	})
-	return pids, err
+	}
+	return pids, nil
 }
 
 func ignoreMissing(err error) error {
@@ -46,6 +57,12 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Exists says whether there is such a group, in any hierarchy.
+func Exists(path string) bool {
+	h, err := host()
+	return err == nil && slices.ContainsFunc(h.dirs(path), exists)
 }
 
 // Freeze stops every process of the group, and Thaw lets them go on. Both
@@ -61,7 +78,7 @@ func setFrozen(path string, frozen bool) error {
 		return err
 	}
 	if h.unified != "" {
-		dir := filepath.Join(h.unified, path)
+		dir := slashpath.Join(h.unified, path)
 		if err := write(dir, "cgroup.freeze", map[bool]string{true: "1", false: "0"}[frozen]); err != nil {
 			return err
 		}
@@ -77,7 +94,7 @@ func setFrozen(path string, frozen bool) error {
 		if err := write(dir, "freezer.state", want); err != nil {
 			return err
 		}
-		state, err := os.ReadFile(filepath.Join(dir, "freezer.state"))
+		state, err := os.ReadFile(slashpath.Join(dir, "freezer.state"))
 		if err != nil {
 			return err
 		}
@@ -89,10 +106,24 @@ func setFrozen(path string, frozen bool) error {
 	return fmt.Errorf("the processes did not become %s", strings.ToLower(want))
 }
 
+// Frozen says whether the group's processes are.
+func Frozen(path string) bool {
+	h, err := host()
+	if err != nil {
+		return false
+	}
+	if h.unified != "" {
+		data, err := os.ReadFile(slashpath.Join(h.unified, path, "cgroup.freeze"))
+		return err == nil && strings.TrimSpace(string(data)) == "1"
+	}
+	state, err := os.ReadFile(slashpath.Join(h.dir("freezer", path), "freezer.state"))
+	return err == nil && strings.TrimSpace(string(state)) != "THAWED"
+}
+
 // waitEvent waits until cgroup.events has the line "key value"; the kernel
 // tells of each change by POLLPRI.
 func waitEvent(dir, key, value string) error {
-	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	f, err := os.Open(slashpath.Join(dir, "cgroup.events"))
 	if err != nil {
 		return err
 	}
@@ -125,8 +156,8 @@ func KillAll(path string) error {
 		return err
 	}
 	if h.unified != "" {
-		err := write(filepath.Join(h.unified, path), "cgroup.kill", "1")
-		if err == nil || errors.Is(err, fs.ErrNotExist) && !exists(filepath.Join(h.unified, path)) {
+		err := write(slashpath.Join(h.unified, path), "cgroup.kill", "1")
+		if err == nil || errors.Is(err, fs.ErrNotExist) && !exists(slashpath.Join(h.unified, path)) {
 			return nil
 		}
 		// cgroup.kill is younger than some kernels we run on.
@@ -191,7 +222,7 @@ func removeTree(dir string) error {
 	}
 	for _, e := range list {
 		if e.IsDir() {
-			if err := removeTree(filepath.Join(dir, e.Name())); err != nil {
+			if err := removeTree(slashpath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -217,6 +248,15 @@ func DeleteParent(path string) error {
 			return fmt.Errorf("remove the cgroup %s: %w", d, err)
 		}
 	}
+	if h.pure() {
+		return nil
+	}
+	// Other runtimes put containers into hierarchies that we have no use for.
+	const top = "/sys/fs/cgroup"
+	others, _ := os.ReadDir(top)
+	for _, o := range others {
+		_ = unix.Rmdir(slashpath.Join(top, o.Name(), path)) // if it is there, and empty
+	}
 	return nil
 }
 
@@ -231,7 +271,7 @@ func OOMKilled(path string) bool {
 	if h.pure() {
 		file = "memory.events"
 	}
-	data, err := os.ReadFile(filepath.Join(h.dir("memory", path), file))
+	data, err := os.ReadFile(slashpath.Join(h.dir("memory", path), file))
 	if err != nil {
 		return false
 	}

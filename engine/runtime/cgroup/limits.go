@@ -2,7 +2,7 @@ package cgroup
 
 import (
 	"fmt"
-	"path/filepath"
+	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -59,11 +59,14 @@ func (w *writer) v1(r *specs.LinuxResources) {
 		if m.Limit != nil && *m.Limit != 0 {
 			w.set("memory", "memory.limit_in_bytes", signed(*m.Limit))
 		}
-		if m.Swap != nil && *m.Swap != 0 && exists(filepath.Join(w.h.dir("memory", w.path), "memory.memsw.limit_in_bytes")) {
+		if m.Swap != nil && *m.Swap != 0 && exists(slashpath.Join(w.h.dir("memory", w.path), "memory.memsw.limit_in_bytes")) {
 			w.set("memory", "memory.memsw.limit_in_bytes", signed(*m.Swap))
 		}
 		if m.Reservation != nil && *m.Reservation != 0 {
 			w.set("memory", "memory.soft_limit_in_bytes", signed(*m.Reservation))
+		}
+		if m.KernelTCP != nil && *m.KernelTCP != 0 {
+			w.set("memory", "memory.kmem.tcp.limit_in_bytes", signed(*m.KernelTCP))
 		}
 		if m.Swappiness != nil {
 			w.set("memory", "memory.swappiness", signed(*m.Swappiness))
@@ -93,12 +96,8 @@ func (w *writer) v1(r *specs.LinuxResources) {
 	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit != 0 {
 		w.set("pids", "pids.max", pidsMax(*r.Pids.Limit))
 	}
-	if b := r.BlockIO; b != nil && b.Weight != nil && *b.Weight != 0 {
-		file := "blkio.weight"
-		if !exists(filepath.Join(w.h.dir("blkio", w.path), file)) {
-			file = "blkio.bfq.weight"
-		}
-		w.set("blkio", file, strconv.Itoa(int(*b.Weight)))
+	if r.BlockIO != nil {
+		w.blkio(r.BlockIO)
 	}
 }
 
@@ -113,7 +112,7 @@ func (w *writer) v2(r *specs.LinuxResources) {
 			if swap > 0 && m.Limit != nil {
 				swap -= *m.Limit
 			}
-			if exists(filepath.Join(w.h.dir("memory", w.path), "memory.swap.max")) {
+			if exists(slashpath.Join(w.h.dir("memory", w.path), "memory.swap.max")) {
 				w.set("memory", "memory.swap.max", max2(swap))
 			}
 		}
@@ -140,9 +139,8 @@ func (w *writer) v2(r *specs.LinuxResources) {
 	if r.Pids != nil && r.Pids.Limit != nil && *r.Pids.Limit != 0 {
 		w.set("pids", "pids.max", pidsMax(*r.Pids.Limit))
 	}
-	if b := r.BlockIO; b != nil && b.Weight != nil && *b.Weight != 0 {
-		// blkio's 10..1000 onto io's 1..10000
-		w.set("io", "io.weight", strconv.Itoa(1+(int(*b.Weight)-10)*9999/990))
+	if r.BlockIO != nil {
+		w.io(r.BlockIO)
 	}
 	for file, value := range r.Unified {
 		w.set("unified", file, value)

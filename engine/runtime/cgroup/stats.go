@@ -3,7 +3,7 @@ package cgroup
 import (
 	"bytes"
 	"os"
-	"path/filepath"
+	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +17,7 @@ func Read(path string) (Stats, error) {
 	}
 	var s Stats
 	if h.pure() {
-		dir := filepath.Join(h.unified, path)
+		dir := slashpath.Join(h.unified, path)
 		s.CPU = time.Duration(keyed(dir, "cpu.stat", "usage_usec")) * time.Microsecond
 		s.Memory = number(dir, "memory.current")
 		s.Memory -= min(s.Memory, keyed(dir, "memory.stat", "inactive_file"))
@@ -39,7 +39,7 @@ func Read(path string) (Stats, error) {
 }
 
 func number(dir, file string) uint64 {
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	data, err := os.ReadFile(slashpath.Join(dir, file))
 	if err != nil {
 		return 0
 	}
@@ -48,7 +48,7 @@ func number(dir, file string) uint64 {
 }
 
 func keyed(dir, file, key string) uint64 {
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	data, err := os.ReadFile(slashpath.Join(dir, file))
 	if err != nil {
 		return 0
 	}
@@ -63,7 +63,7 @@ func keyed(dir, file, key string) uint64 {
 
 // ioTotals adds up v2's "8:0 rbytes=1 wbytes=2 ..." and v1's "8:0 Read 1".
 func ioTotals(dir, file string) (read, written uint64) {
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	data, err := os.ReadFile(slashpath.Join(dir, file))
 	if err != nil {
 		return 0, 0
 	}

@@ -13,13 +13,33 @@ import (
 )
 
 // Name is the name by which the binary is told to be an init. The arguments
-// are "--" and the command.
-const Name = "compose-init"
+// are Reap and the command, or InPlace, the program's path and the command.
+const (
+	Name    = "compose-init"
+	Reap    = "--"
+	InPlace = "-"
+)
 
 func init() {
-	if len(os.Args) > 2 && os.Args[0] == Name {
+	switch {
+	case len(os.Args) < 3 || os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:] != Name:
+	case os.Args[1] == InPlace:
+		os.Exit(become(os.Args[2], os.Args[3:]))
+	default:
 		os.Exit(run(os.Args[2:]))
 	}
+}
+
+// become runs the command in the init's own place. It is for a container
+// whose maker is not sealed (CVE-2019-5736): a command that says
+// "#!/proc/self/exe" is to find a binary that nobody can write.
+func become(path string, command []string) int {
+	err := syscall.Exec(path, command, os.Environ())
+	fmt.Fprintf(os.Stderr, "exec %s: %v\n", path, err)
+	if err == syscall.ENOENT {
+		return 127 // the interpreter that the program names
+	}
+	return 126
 }
 
 func run(command []string) int {

@@ -7,19 +7,34 @@ import (
 	"time"
 
 	"compose/internal/roots"
+	"compose/orchestrator/keeper"
 )
 
 // Prefix is that of all paths; it names the version.
 const Prefix = "/v1"
 
+// TraceHeader names the file that a request is to be traced to.
+const TraceHeader = "Compose-Trace"
+
+// Again is the header of a request that was made before, to a supervisor which
+// died before it answered: what it asks for may have been done. Its value is the
+// time of the first attempt, in nanoseconds since 1970.
+const Again = "Compose-Again"
+
 // Socket is where the supervisor of a project listens.
 func Socket(r roots.Roots, project string) string {
-	return filepath.Join(r.RunProject(project), "supervisor.sock")
+	return filepath.Join(r.RunProject(project), keeper.SocketName)
 }
 
 // SpawnLock is held by who starts a supervisor and by one that is leaving.
 func SpawnLock(r roots.Roots, project string) string {
 	return filepath.Join(r.RunProject(project), "spawn.lock")
+}
+
+// Lock is held by keeper and supervisor as long as either of them lives. Who
+// finds it held does not start others: they come back by themselves.
+func Lock(r roots.Roots, project string) string {
+	return filepath.Join(r.RunProject(project), "supervisor.lock")
 }
 
 // Log is where a supervisor and its keeper say what goes wrong with themselves.
@@ -78,6 +93,12 @@ type Waited struct {
 type Remove struct {
 	Force   bool `json:"force"`   // also one that runs: it is killed
 	Volumes bool `json:"volumes"` // its anonymous volumes too
+}
+
+// Disconnect is the body of POST /containers/{id}/disconnect; that of /connect
+// is a netbridge.EndpointConfig.
+type Disconnect struct {
+	Network string `json:"network"`
 }
 
 // Resize is the body of POST /containers/{id}/resize.

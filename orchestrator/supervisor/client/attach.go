@@ -26,7 +26,7 @@ func (c *Client) Attach(ctx context.Context, id string, tty bool, stdin io.Reade
 	if err != nil {
 		return nil, err
 	}
-	in, err := upgrade(conn, id)
+	in, err := upgrade(conn, id, stdin != nil)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -55,8 +55,12 @@ func (c *Client) Attach(ctx context.Context, id string, tty bool, stdin io.Reade
 }
 
 // upgrade turns a connection into the container's streams.
-func upgrade(conn net.Conn, id string) (*bufio.Reader, error) {
-	req, err := http.NewRequest(http.MethodPost, "http://supervisor"+api.Prefix+"/containers/"+url.PathEscape(id)+"/attach", nil)
+func upgrade(conn net.Conn, id string, stdin bool) (*bufio.Reader, error) {
+	path := "/containers/" + url.PathEscape(id) + "/attach"
+	if stdin {
+		path += "?stdin"
+	}
+	req, err := http.NewRequest(http.MethodPost, "http://supervisor"+api.Prefix+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"compose/internal/roots"
+	"compose/internal/trace"
+	"compose/orchestrator/keeper"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -87,7 +92,13 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // lost says that a request reached nobody who does something about it: there
 // is no supervisor, or it left when we knocked.
 func lost(err error) bool {
-	return errors.Is(err, ErrNotRunning) || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+	for _, gone := range []error{ErrNotRunning, io.EOF, io.ErrUnexpectedEOF, unix.ECONNRESET, unix.EPIPE} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	// net/http has no name for this one: it died before it was asked.
+	return err != nil && strings.Contains(err.Error(), "server closed idle connection")
 }
 
 // open sends a request and returns the answer, which is a success. All
@@ -100,10 +111,16 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (*http
 			return nil, err
 		}
 	}
-	for try := 0; ; try++ {
+	for try, first := 0, time.Now(); ; try++ {
 		req, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+api.Prefix+path, bytes.NewReader(data))
 		if err != nil {
 			return nil, err
+		}
+		if try > 0 {
+			req.Header.Set(api.Again, strconv.FormatInt(first.UnixNano(), 10))
+		}
+		if file := trace.Path(); file != "" {
+			req.Header.Set(api.TraceHeader, file)
 		}
 		resp, err := c.http.Do(req)
 		if err == nil {
@@ -116,12 +133,14 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (*http
 		switch {
 		case ctx.Err() != nil || !lost(err):
 			return nil, err
-		case !c.spawn:
-			return nil, ErrNotRunning
 		case try == 10:
 			return nil, fmt.Errorf("the supervisor of project %s does not answer: %w; see %s", c.project, err, api.Log(c.roots, c.project))
 		}
-		if err := ensure(ctx, c.roots, c.project); err != nil {
+		next := ensure
+		if !c.spawn {
+			next = join
+		}
+		if err := next(ctx, c.roots, c.project); err != nil {
 			return nil, err
 		}
 	}
@@ -142,31 +161,47 @@ func answered(resp *http.Response) error {
 
 // do sends a request and decodes the answer into result, if it is not nil.
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
-	resp, err := c.open(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if result != nil {
-		if err := json.NewDecoder(resp.Body).Decode(result); err != nil {
+	for try := 0; ; try++ {
+		resp, err := c.open(ctx, method, path, body)
+		if err != nil {
+			return err
+		}
+		if result != nil {
+			err = json.NewDecoder(resp.Body).Decode(result)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection can be used again
+		resp.Body.Close()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil || !lost(err) || try == 10:
 			return fmt.Errorf("read the supervisor's answer: %w", err)
 		}
 	}
-	_, _ = io.Copy(io.Discard, resp.Body) // so that the connection can be used again
-	return nil
 }
 
 // Info asks who the supervisor is.
 func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	var info api.Info
 	err := c.do(ctx, http.MethodGet, "/info", nil, &info)
+	if err == nil {
+		keeper.Early().Close() // there is one already
+	}
 	return info, err
 }
 
-// Events are what happens from now on, until ctx is done or the supervisor
-// leaves; then the channel is closed.
-func (c *Client) Events(ctx context.Context) (<-chan api.Event, error) {
-	resp, err := c.open(ctx, http.MethodGet, "/events", nil)
+// Events are what happens from now on, with since also what happened from then
+// on as far as it is remembered, until ctx is done, until has come or the
+// supervisor leaves; then the channel is closed. Zero times do not count.
+func (c *Client) Events(ctx context.Context, since, until time.Time) (<-chan api.Event, error) {
+	query := url.Values{}
+	if !since.IsZero() {
+		query.Set("since", since.UTC().Format(time.RFC3339Nano))
+	}
+	if !until.IsZero() {
+		query.Set("until", until.UTC().Format(time.RFC3339Nano))
+	}
+	resp, err := c.open(ctx, http.MethodGet, "/events?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

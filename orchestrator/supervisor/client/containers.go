@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"compose/netbridge"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -63,6 +64,16 @@ func (c *Client) Wait(ctx context.Context, id, condition string) (api.Waited, er
 // Remove takes a container away.
 func (c *Client) Remove(ctx context.Context, id string, force, volumes bool) error {
 	return c.container(ctx, id, "remove", api.Remove{Force: force, Volumes: volumes}, nil)
+}
+
+// Connect puts a container on one more network.
+func (c *Client) Connect(ctx context.Context, id string, ep netbridge.EndpointConfig) error {
+	return c.container(ctx, id, "connect", ep, nil)
+}
+
+// Disconnect takes a container off a network.
+func (c *Client) Disconnect(ctx context.Context, id, network string) error {
+	return c.container(ctx, id, "disconnect", api.Disconnect{Network: network}, nil)
 }
 
 // Resize tells a container's terminal its size.

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"compose/engine"
+	"compose/volumes"
+)
+
+func newVolumeCommand(app *App) *cobra.Command {
+	return app.group(&cobra.Command{Use: "volume COMMAND", Short: "Manage volumes"}, func() []*cobra.Command {
+		return []*cobra.Command{
+			newVolumeCreateCommand(app), newVolumeLsCommand(app), newVolumeInspectCommand(app), newVolumeRmCommand(app),
+			newVolumePruneCommand(app),
+		}
+	})
+}
+
+func newVolumeCreateCommand(app *App) *cobra.Command {
+	var driver string
+	var options, labels []string
+	cmd := &cobra.Command{
+		Use:   "create [OPTIONS] [VOLUME]",
+		Short: "Create a volume",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			e, err := app.openEngine()
+			if err != nil {
+				return err
+			}
+			cfg := volumes.Config{Driver: driver, Options: pairs(options), Labels: pairs(labels)}
+			if len(args) > 0 {
+				cfg.Name = args[0]
+			} else {
+				var id [32]byte
+				_, _ = rand.Read(id[:]) // never fails, crypto/rand
+				cfg.Name = hex.EncodeToString(id[:])
+				cfg.Labels[engine.AnonymousLabel] = ""
+			}
+			v, err := e.Volumes().Create(cfg)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(app.Stdout, v.Name)
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&driver, "driver", "d", "local", `The driver; there is "local" only`)
+	cmd.Flags().StringArrayVarP(&options, "opt", "o", nil, "An option of the driver, as type=tmpfs (repeatable)")
+	cmd.Flags().StringArrayVar(&labels, "label", nil, "A label, as KEY=VALUE (repeatable)")
+	return cmd
+}
+
+func newVolumeRmCommand(app *App) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:     "rm [OPTIONS] VOLUME [VOLUME...]",
+		Aliases: []string{"remove"},
+		Short:   "Remove volumes",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := app.openEngine()
+			if err != nil {
+				return err
+			}
+			var failed []error
+			for _, name := range args {
+				err := removeVolume(cmd.Context(), e, name)
+				if force && errors.Is(err, fs.ErrNotExist) {
+					err = nil
+				}
+				if err != nil {
+					failed = append(failed, err)
+					continue
+				}
+				fmt.Fprintln(app.Stdout, name)
+			}
+			return errors.Join(failed...)
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "No error for one that is not there")
+	return cmd
+}
+
+// removeVolume removes a volume that no container has.
+func removeVolume(ctx context.Context, e *engine.Engine, name string) error {
+	users, err := e.VolumeUsers(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		return &volumes.InUseError{Name: name, By: users}
+	}
+	return e.Volumes().Remove(name)
+}
+
+// volumeUsers are the names of all volumes that containers have.
+func volumeUsers(ctx context.Context, e *engine.Engine) (map[string]int, error) {
+	list, err := e.Containers(ctx, engine.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]int{}
+	for _, c := range list {
+		var seen []string
+		for _, m := range c.Spec.Mounts {
+			if m.Type == "volume" && !slices.Contains(seen, m.Source) {
+				used[m.Source]++
+				seen = append(seen, m.Source)
+			}
+		}
+	}
+	return used, nil
+}
+
+// labelList is labels in one line, as a table has them.
+func labelList(labels map[string]string) string {
+	words := make([]string, 0, len(labels))
+	for k, v := range labels {
+		words = append(words, k+"="+v)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ",")
+}

@@ -1,0 +1,117 @@
+package chaos
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"compose/engine"
+)
+
+// checkOutput looks through the log of a container: all runs have each of
+// their lines once, in their order; those that ended by themselves all of them.
+func (w *world) checkOutput(c *container, svc *service) (wrong []string) {
+	text, rotated, err := w.stableLog(c)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	say := func(format string, args ...any) {
+		wrong = append(wrong, c.Spec.Name+" ("+c.ID[:12]+"): "+fmt.Sprintf(format, args...))
+	}
+	runs, last, over, gaps := 0, -1, true, w.gaps[c.ID]
+	for n, line := range strings.Split(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		number, err := strconv.Atoi(line)
+		switch {
+		case line == "":
+		case line == "begin":
+			if svc.kind != ticker && runs > 0 && !over && svc.state == up {
+				say("run %d ended without its last line", runs)
+			}
+			runs, last, over = runs+1, 0, false
+		case strings.HasPrefix(line, "end "):
+			if end, _ := strconv.Atoi(line[4:]); end != last && last >= 0 {
+				say("it ended after line %d, the log has line %d before that", end, last)
+			}
+			over = true
+		case err == nil && (last < 0 && rotated || number == last+1):
+			last = number
+		case err == nil && gaps > 0 && number > last: // what both took with them
+			last = number
+			gaps--
+		default:
+			if len(wrong) < 3 {
+				say("line %d of its log is %q, after %d in run %d", n+1, line, last, runs)
+			}
+		}
+	}
+	done := c.state.Status == engine.Exited || c.state.Status == engine.Restarting
+	if done && !over && (svc.kind == oneshot && c.state.ExitCode == 7 || svc.kind == crasher && c.state.ExitCode == 5 || svc.kind == ticker && c.state.ExitCode == 3) {
+		say("it ended by itself, and its last line is not in the log (%d)", last)
+	}
+	if svc.kind == crasher && svc.fresh && !rotated && c.state.Status == engine.Restarting && runs != c.state.RestartCount {
+		say("%d runs, and a restart count of %d", runs, c.state.RestartCount)
+	}
+	return wrong
+}
+
+// stableLog reads the log of a container together with the state that belongs
+// to it: neither may change or be rotated meanwhile.
+func (w *world) stableLog(c *container) (text string, rotated bool, err error) {
+	dir := filepath.Join(w.roots.Containers(), c.ID)
+	path := filepath.Join(dir, c.ID+"-json.log")
+	for {
+		before, _ := os.Stat(path)
+		var state engine.State
+		if err := readJSON(filepath.Join(dir, "state.json"), &c.state); err != nil {
+			return "", false, err
+		}
+		if text, rotated, err = readLog(path); err != nil {
+			return "", false, err
+		}
+		after, _ := os.Stat(path)
+		if err := readJSON(filepath.Join(dir, "state.json"), &state); err != nil {
+			return "", false, err
+		}
+		if os.SameFile(before, after) && state.Status == c.state.Status && state.RestartCount == c.state.RestartCount {
+			return text, rotated, nil
+		}
+	}
+}
+
+// readLog joins a log and its older files.
+func readLog(path string) (text string, rotated bool, err error) {
+	var b strings.Builder
+	files := []string{path}
+	for n := 1; ; n++ {
+		older := fmt.Sprintf("%s.%d", path, n)
+		if _, err := os.Stat(older); err != nil {
+			break
+		}
+		files = append([]string{older}, files...)
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", false, err
+		}
+		defer f.Close()
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			var e struct{ Log string }
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				return "", false, fmt.Errorf("%s: %w: %q", name, err, lines.Bytes())
+			}
+			b.WriteString(e.Log)
+		}
+	}
+	return b.String(), len(files) > 1, nil
+}

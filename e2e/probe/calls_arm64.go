@@ -1,0 +1,3 @@
+package main
+
+func ofArch() map[string]call { return nil }

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestRuntimes hands containers to other OCI runtimes: Debian's runc and, under
+// the name of one, our own.
+func TestRuntimes(t *testing.T) {
+	t.Parallel()
+	own := filepath.Join(t.TempDir(), "compose-oci")
+	if err := os.Symlink(binary, own); err != nil {
+		t.Fatal(err)
+	}
+	for name, runtime := range map[string]string{"runc": "/usr/sbin/runc", "own": own} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			h.busybox("busybox")
+			runWith(t, h, runtime)
+		})
+	}
+}
+
+func runWith(t *testing.T, h *host, runtime string) {
+	if _, err := os.Stat(runtime); err != nil {
+		t.Fatalf("the scenario needs Debian's runc: %v", err)
+	}
+	dir := h.project("rt", "compose.yml", `
+services:
+  app:
+    image: busybox
+    runtime: `+runtime+`
+    user: guest
+    group_add: ["77"]
+    init: true
+    environment: {A: b}
+    mem_limit: 64m
+    pids_limit: 60
+    sysctls: {net.ipv4.ip_default_ttl: 33, kernel.msgmax: 9000}
+    ulimits: {nofile: 100}
+    cap_drop: [ALL]
+    cap_add: [CHOWN]
+    read_only: true
+    tmpfs: [/scratch]
+    volumes: [kept:/kept, {type: volume, source: kept, target: /part, volume: {subpath: deep/er}}]
+    networks: {default: {aliases: [site]}}
+    ports: ["127.0.0.1:0:8000"]
+    healthcheck: {test: "wget -qO /dev/null http://127.0.0.1:8000/passwd", interval: 100ms, retries: 600}
+    command: [sh, -c, "echo begun; echo wrong >&2; trap 'exit 7' TERM; httpd -f -p 8000 -h /etc & wait"]
+  broken: {image: busybox, runtime: `+runtime+`, command: nosuchprogram, profiles: [broken]}
+  again: {image: busybox, runtime: `+runtime+`, command: [sh, -c, "echo run >>/kept/runs; exit 3"], restart: "on-failure:2", volumes: [kept:/kept], profiles: [again]}
+volumes: {kept: {}}
+`)
+	h.in(dir, "run", "--rm", "-T", "--no-deps", "again", "sh", "-c", "mkdir -p /kept/deep/er; echo part >/kept/deep/er/file").ok()
+	h.in(dir, "up", "-d", "--wait").ok()
+	inside := func(script, want string) {
+		t.Helper()
+		h.in(dir, "exec", "-T", "app", "sh", "-c", script).ok().says(want)
+	}
+	inside("id -u; id -G; echo $HOME $A", "1000\n1000 50 77\n/tmp b")
+	inside("cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/msgmax; ulimit -n", "33\n9000\n100")
+	inside("grep -E 'CapBnd|Seccomp:' /proc/1/status", "CapBnd:\t0000000000000001\nSeccomp:\t2")
+	inside("touch /x 2>&1; touch /scratch/x && echo written", "touch: /x: Read-only file system\nwritten")
+	inside("tr '\\0' ' ' </proc/1/cmdline | cut -c1-22; cat /proc/1/comm", "/sbin/compose-init -- \ncompose-init")
+	inside("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null || true", "67108864\n60")
+	inside("cat /part/file; touch /part/x 2>&1 | sed 's/.*: //'", "part\nPermission denied")
+	inside("wget -qO- http://site:8000/group | head -n 1", "root:x:0:")
+	h.in(dir, "exec", "-T", "app", "sh", "-c", "exit 9").fails(9)
+	address := strings.TrimSpace(h.in(dir, "port", "app", "8000").ok().stdout)
+	eventually(t, "the published page", func() error { _, err := get("http://" + address + "/group"); return err })
+	h.in(dir, "logs", "--no-log-prefix").ok()
+	if out := h.in(dir, "top").ok().stdout; !strings.Contains(out, "httpd") {
+		t.Errorf("top: %s", out)
+	}
+	h.in(dir, "pause").ok()
+	h.in(dir, "unpause").ok()
+
+	// It outlives its supervisor, which is not its parent, and its end is told.
+	if err := unix.Kill(ourProcess(t, "compose-supervisor", h.root, 0), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the published page again", func() error { _, err := get("http://" + address + "/group"); return err })
+	h.in(dir, "stop").ok()
+	h.docker("inspect", "-f", "{{.State.ExitCode}}", "rt-app-1").says("7")
+	h.in(dir, "start").ok()
+	h.in(dir, "kill", "-s", "KILL").ok()
+	eventually(t, "its end", func() error {
+		if out := h.docker("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "rt-app-1").ok().stdout; out != "exited 137\n" {
+			return errors.New(out)
+		}
+		return nil
+	})
+
+	if out := h.in(dir, "run", "--rm", "app", "sh", "-c", "echo out; echo err >&2; exit 5"); out.code != 5 || !strings.Contains(out.stdout, "out") {
+		t.Errorf("run: %+v", out)
+	}
+	tty := h.docker("run", "--rm", "-t", "--runtime", runtime, "busybox", "sh", "-c", "test -t 1 && echo terminal").ok()
+	if strings.TrimSpace(tty.stdout) != "terminal" {
+		t.Errorf("a terminal: %q", tty.stdout)
+	}
+	h.in(dir, "up", "-d", "broken").fails(1, "nosuchprogram", "executable file not found")
+	h.docker("run", "--rm", "--runtime", runtime, "busybox", "nosuchprogram").fails(127, "executable file not found")
+	h.in(dir, "up", "-d", "again").ok()
+	eventually(t, "three runs", func() error {
+		out := h.docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "rt-again-1").ok().stdout
+		if out != "exited 2\n" {
+			return errors.New(out)
+		}
+		return nil
+	})
+	if out := h.in(dir, "run", "--rm", "-T", "--no-deps", "again", "cat", "/kept/runs").ok().stdout; strings.Count(out, "run") != 3 {
+		t.Errorf("its runs: %q", out)
+	}
+	h.in(dir, "--profile", "*", "down", "-v", "-t", "0").ok()
+	for _, left := range []string{"bundles", "runtimes"} {
+		if entries, _ := os.ReadDir(filepath.Join(h.root, "run", left)); len(entries) > 0 {
+			t.Error(fmt.Sprint("left: ", entries))
+		}
+	}
+}

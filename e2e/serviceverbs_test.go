@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestServiceVerbs tries the verbs that work on the containers of services.
+func TestServiceVerbs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	dir := h.project("shop", "compose.yml", `
+services:
+  web:
+    image: busybox
+    command: sleep 600
+    stop_grace_period: 0s
+    depends_on: [db]
+    volumes: [data:/data]
+  db:
+    image: busybox
+    command: sleep 600
+    stop_grace_period: 0s
+    volumes: [other:/other]
+  job:
+    image: busybox
+    command: sh -c "sleep 0.5; exit 7"
+    profiles: [job]
+volumes: {data: {}, other: {}}
+`, "note.txt", "from the host\n")
+
+	// scale
+	h.in(dir, "scale", "web=3").ok()
+	if ps := h.in(dir, "ps", "--format", "{{.Name}}").ok().stdout; strings.Count(ps, "shop-web-") != 3 || !strings.Contains(ps, "shop-db-1") {
+		t.Errorf("after scale: %s", ps)
+	}
+	h.in(dir, "scale", "web=1", "db=2").ok()
+	if ps := h.in(dir, "ps", "--format", "{{.Name}}").ok().stdout; strings.Count(ps, "shop-web-") != 1 || strings.Count(ps, "shop-db-") != 2 {
+		t.Errorf("after scale: %s", ps)
+	}
+	h.in(dir, "scale", "web").fails(1, "invalid scale specifier: web")
+	h.in(dir, "scale", "nothing=1").fails(1, "no such service: nothing")
+
+	// cp
+	h.in(dir, "cp", "note.txt", "db:/tmp/").ok()
+	for _, index := range []string{"1", "2"} { // into each of them
+		h.in(dir, "exec", "-T", "--index", index, "db", "cat", "/tmp/note.txt").ok().says("from the host")
+	}
+	h.in(dir, "cp", "--index", "2", "db:/tmp/note.txt", "back.txt").ok()
+	if data, err := os.ReadFile(filepath.Join(dir, "back.txt")); err != nil || string(data) != "from the host\n" {
+		t.Errorf("copied back: %q, %v", data, err)
+	}
+	h.in(dir, "cp", "web:/x", "db:/y").fails(1, "copying between services is not supported")
+	h.in(dir, "cp", "nothing:/x", ".").fails(1, `no container found for service "nothing"`)
+
+	// export and commit
+	h.in(dir, "export", "-o", "db.tar", "db").ok()
+	if out := h.in(dir, "export", "db").ok().stdout; !strings.Contains(out, "tmp/note.txt") {
+		t.Error("the exported archive lacks a file")
+	}
+	id := strings.TrimSpace(h.in(dir, "commit", "-m", "kept", "db", "shop/db:kept").ok().stdout)
+	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(id) {
+		t.Errorf("commit printed %q", id)
+	}
+	h.docker("run", "--rm", "shop/db:kept", "cat", "/tmp/note.txt").ok().says("from the host")
+
+	// volumes and stats
+	h.in(dir, "volumes").ok().says("DRIVER    VOLUME NAME\nlocal     shop_data\nlocal     shop_other")
+	h.in(dir, "volumes", "-q", "web").ok().says("shop_data")
+	if out := h.in(dir, "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "web").ok().stdout; out != "shop-web-1 1\n" {
+		t.Errorf("stats printed %q", out)
+	}
+
+	// wait
+	// The job may have ended before wait is there, which is an error: once more.
+	waits := func(args ...string) (r result) {
+		eventually(t, "wait", func() error {
+			h.in(dir, "up", "-d", "job").ok()
+			if r = h.in(dir, append([]string{"wait"}, args...)...); r.code == 1 && strings.Contains(r.stderr, "no containers for project") {
+				return errors.New(r.stderr)
+			}
+			return nil
+		})
+		return r
+	}
+	waited := waits("job")
+	if waited.code != 7 || !regexp.MustCompile(`^container "[0-9a-f]{64}" exited with status code 7\n$`).MatchString(waited.stdout) {
+		t.Errorf("wait: %d %q", waited.code, waited.stdout)
+	}
+	h.in(dir, "wait", "job").fails(1, `no containers for project "shop"`)
+	if out := waits("--down-project", "job"); out.code != 7 {
+		t.Errorf("wait --down-project: %d %s%s", out.code, out.stdout, out.stderr)
+	}
+	h.in(dir, "ps", "-a", "-q").ok().says("")
+	h.in(dir, "--profile", "job", "down", "-v").ok()
+}
+
+// TestEvents follows a project from before its first container to after its last.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	dir := h.project("told", "compose.yml", "services:\n  a: {image: busybox, command: sh -c 'exit 3'}\n  b: {image: busybox, command: sleep 600, stop_grace_period: 0s}\n")
+	var out locked
+	cmd := h.command(context.Background(), dir, "events", "--json", "a")
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.in(dir, "up", "-d", "b").ok()
+	eventually(t, "the events of a", func() error {
+		h.in(dir, "up", "-d", "--force-recreate", "a").ok() // again, if nobody listened yet
+		var actions []string
+		for line := range strings.Lines(out.String()) {
+			var e struct {
+				Type, Service, ID, Action string
+				Attributes                map[string]string
+			}
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				return fmt.Errorf("%w: %s", err, line)
+			}
+			if e.Service != "a" || e.Type != "container" || e.Attributes["image"] != "busybox" {
+				t.Fatalf("an event: %s", line)
+			}
+			actions = append(actions, e.Action+e.Attributes["exitCode"])
+		}
+		if got := strings.Join(actions, " "); !strings.Contains(got, "start die3") {
+			return fmt.Errorf("%q", got)
+		}
+		return nil
+	})
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was interrupted
+	h.in(dir, "down").ok()
+}

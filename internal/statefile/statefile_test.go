@@ -1,0 +1,63 @@
+package statefile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+type record struct {
+	Version int    `json:"version"`
+	Name    string `json:"name"`
+}
+
+// TestReplace replaces a file as a whole, for root's eyes only, and leaves
+// nothing beside it.
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "one.json")
+	for _, name := range []string{"first, which is longer", "second"} {
+		if err := WriteJSON(path, record{1, name}); err != nil {
+			t.Fatal(err)
+		}
+		var got record
+		if err := ReadVersioned(path, &got, &got.Version, 1); err != nil || got.Name != name {
+			t.Errorf("read %+v, %v", got, err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("beside it lie %v, %v", list, err)
+	}
+}
+
+// TestUnreadable tells a file that is not there, one that is damaged and one
+// of a later format apart.
+func TestUnreadable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.json")
+	var got record
+	if err := ReadVersioned(path, &got, &got.Version, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	var damaged *CorruptError
+	for _, text := range []string{"", "{", `{"version":1,"name":"cut`, "\x00\x00\x00", `{"version":"one"}`, `{"version":1,"name":[]}`, `[]`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := ReadVersioned(path, &got, &got.Version, 1); !errors.As(err, &damaged) || damaged.Path != path {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	// A later format may have other types under the same names.
+	if err := os.WriteFile(path, []byte(`{"version":2,"name":["a","b"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var newer *NewerError
+	if err := ReadVersioned(path, &got, &got.Version, 1); !errors.As(err, &newer) || newer.Format != 2 || newer.Known != 1 {
+		t.Errorf("a later format: %v", err)
+	}
+}

@@ -1,0 +1,149 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"compose/internal/sealed"
+)
+
+// Order says which project a keeper and its supervisor are for.
+type Order struct {
+	State, Run string // the two roots
+	Project    string
+	Trace      string // the file that their start is traced to, or ""
+}
+
+func (o Order) message() string {
+	return strings.Join([]string{o.State, o.Run, o.Project, o.Trace}, "\x00")
+}
+
+func parseOrder(message string) (Order, error) {
+	part := strings.Split(message, "\x00")
+	if len(part) != 4 {
+		return Order{}, fmt.Errorf("%q is no order", message)
+	}
+	return Order{State: part[0], Run: part[1], Project: part[2], Trace: part[3]}, nil
+}
+
+// argv is the command line by which a process of the project is known.
+func (o Order) argv(name string) []string { return []string{name, o.State, o.Run, o.Project} }
+
+// Pair is a keeper and a supervisor that have been started and wait for their
+// order. They leave, unseen, if this process ends or closes them before.
+type Pair struct{ socket *os.File }
+
+// Start starts a pair.
+func Start() (*Pair, error) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(ends[0]), "keeper"), os.NewFile(uintptr(ends[1]), "order")
+	defer theirs.Close()
+	fail := func(err error) (*Pair, error) {
+		ours.Close()
+		return nil, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return fail(err)
+	}
+	defer null.Close()
+	exe, err := sealed.Exe()
+	if err != nil {
+		return fail(err)
+	}
+	defer exe.Close()
+	p, err := os.StartProcess(sealed.Path(int(exe.Fd())), untitled(Name), &os.ProcAttr{
+		Dir:   "/",
+		Env:   os.Environ(),
+		Files: []*os.File{null, null, null, theirs},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return fail(err)
+	}
+	_ = p.Release() // it outlives us
+	return &Pair{ours}, nil
+}
+
+// Close lets a pair go that is not needed. It may be called on nil.
+func (p *Pair) Close() {
+	if p != nil {
+		p.socket.Close()
+	}
+}
+
+// Order tells the pair what it is for and waits until its supervisor listens.
+// They hold the lock from then on, and write to log. ErrGone says that they
+// ended without a word: it can be tried again with another pair. The pair
+// cannot be used afterwards.
+func (p *Pair) Order(o Order, lock, log *os.File) error {
+	defer p.socket.Close()
+	rights := unix.UnixRights(int(lock.Fd()), int(log.Fd()))
+	if err := unix.Sendmsg(int(p.socket.Fd()), []byte(o.message()), rights, nil, unix.MSG_NOSIGNAL); err != nil {
+		return ErrGone
+	}
+	answer := make([]byte, 4096)
+	n, err := p.socket.Read(answer)
+	switch {
+	case err != nil || n == 0:
+		return ErrGone
+	case string(answer[:n]) == "ok":
+		return nil
+	}
+	return errors.New(string(answer[:n]))
+}
+
+// ErrGone says that keeper and supervisor ended before they were up.
+var ErrGone = errors.New("it ended before it was up")
+
+// receiveOrder is the keeper's side of Order. The supervisor, which has a copy
+// of the socket, answers.
+func receiveOrder(socket int) (o Order, lock, log int, err error) {
+	message, fds, err := receiveAll(socket, 16<<10)
+	if err == nil && len(fds) != 2 {
+		err = errors.New("an order comes with a lock and a log")
+	}
+	if err == nil {
+		o, err = parseOrder(message)
+	}
+	if err != nil {
+		closeFDs(fds)
+		return Order{}, -1, -1, err
+	}
+	return o, fds[0], fds[1], nil
+}
+
+// takeLog makes a file standard output and standard error.
+func takeLog(fd int) {
+	_ = unix.Dup3(fd, 1, 0) // these numbers are open, as is the file
+	_ = unix.Dup3(fd, 2, 0)
+}
+
+// untitled is the command line of a process that has no order yet, with room
+// for what is known then.
+func untitled(name string) []string { return []string{name, strings.Repeat(" ", 1024)} }
+
+// entitle changes the command line that others see of this process. The kernel
+// shows them the memory that the arguments were put into when it began, so the
+// new ones have to fit in there.
+func entitle(argv []string) {
+	if len(os.Args) != 2 {
+		return // it was not begun for that
+	}
+	first, size := unsafe.StringData(os.Args[0]), len(os.Args[0])+1+len(os.Args[1])
+	if unsafe.StringData(os.Args[1]) != (*byte)(unsafe.Add(unsafe.Pointer(first), len(os.Args[0])+1)) {
+		return // somebody has replaced them
+	}
+	os.Args = argv // those before are overwritten
+	room := unsafe.Slice(first, size)
+	clear(room[copy(room, strings.Join(argv, "\x00")):])
+}

@@ -1,0 +1,95 @@
+package supervisor
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"compose/engine"
+	"compose/orchestrator/keeper"
+	"compose/orchestrator/supervisor/client"
+)
+
+// checkNumbers sees that the log holds the numbers up to last, each once.
+func checkNumbers(t *testing.T, log string, last int) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(log, "\r\n", "\n"), "\n"), "\n")
+	wrong := 0
+	for i, line := range lines {
+		if line != fmt.Sprint(i+1) {
+			t.Errorf("line %d is %q", i+1, line)
+			if wrong++; wrong == 5 {
+				break
+			}
+		}
+	}
+	if len(lines) != last {
+		t.Errorf("%d lines, want %d", len(lines), last)
+	}
+}
+
+// TestKilled ends supervisors and keepers in turn while a container writes as
+// fast as it can: no byte of its output and no exit code may be lost.
+func TestKilled(t *testing.T) {
+	const last = 400000
+	for name, tty := range map[string]bool{"pipe": false, "terminal": true} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			id := h.container("counter", fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); echo $i; done; exit 7", last), func(s *engine.ContainerSpec) { s.TTY = tty })
+			h.start(id)
+			for i := range 8 {
+				time.Sleep(time.Duration(20+7*i) * time.Millisecond)
+				if i%4 == 3 {
+					h.kill(keeper.Name)
+				} else {
+					h.kill(keeper.SupervisorName)
+				}
+			}
+			if code := h.wait(id); code != 7 {
+				t.Errorf("exit code %d", code)
+			}
+			checkNumbers(t, h.log(id), last)
+		})
+	}
+}
+
+// TestOnePair lets many clients look for the supervisor while it is killed
+// over and over: they wait for the keeper's next one and never start a second
+// pair, which would adopt the same containers and read the same output.
+func TestOnePair(t *testing.T) {
+	h := newHost(t)
+	id := h.container("sleeper", "exec sleep 1000", nil)
+	h.start(id)
+	over := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				c, err := client.Connect(t.Context(), h.roots, project)
+				if err != nil {
+					t.Errorf("connect: %v", err)
+					return
+				}
+				c.Close()
+			}
+		})
+	}
+	for range 10 {
+		h.kill(keeper.SupervisorName)
+	}
+	for range 3 {
+		h.kill(keeper.Name)
+	}
+	close(over)
+	clients.Wait()
+	if keepers, supervisors := h.processes(keeper.Name), h.processes(keeper.SupervisorName); len(keepers) != 1 || len(supervisors) != 1 {
+		t.Errorf("keepers %v, supervisors %v: want one of each", keepers, supervisors)
+	}
+}
