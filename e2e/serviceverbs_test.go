@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -102,45 +98,4 @@ volumes: {data: {}, other: {}}
 	}
 	h.in(dir, "ps", "-a", "-q").ok().says("")
 	h.in(dir, "--profile", "job", "down", "-v").ok()
-}
-
-// TestEvents follows a project from before its first container to after its last.
-func TestEvents(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
-	h.busybox("busybox")
-	dir := h.project("told", "compose.yml", "services:\n  a: {image: busybox, command: sh -c 'exit 3'}\n  b: {image: busybox, command: sleep 600, stop_grace_period: 0s}\n")
-	var out locked
-	cmd := h.command(context.Background(), dir, "events", "--json", "a")
-	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	h.in(dir, "up", "-d", "b").ok()
-	eventually(t, "the events of a", func() error {
-		h.in(dir, "up", "-d", "--force-recreate", "a").ok() // again, if nobody listened yet
-		var actions []string
-		for line := range strings.Lines(out.String()) {
-			var e struct {
-				Type, Service, ID, Action string
-				Attributes                map[string]string
-			}
-			if err := json.Unmarshal([]byte(line), &e); err != nil {
-				return fmt.Errorf("%w: %s", err, line)
-			}
-			if e.Service != "a" || e.Type != "container" || e.Attributes["image"] != "busybox" {
-				t.Fatalf("an event: %s", line)
-			}
-			actions = append(actions, e.Action+e.Attributes["exitCode"])
-		}
-		if got := strings.Join(actions, " "); !strings.Contains(got, "start die3") {
-			return fmt.Errorf("%q", got)
-		}
-		return nil
-	})
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // it was interrupted
-	h.in(dir, "down").ok()
 }

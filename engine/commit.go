@@ -47,10 +47,14 @@ func (e *Engine) Commit(ctx context.Context, id string, opts CommitOptions) (_ *
 		w.CloseWithError(err)
 	}()
 	defer r.Close()
-	return e.images.Derive(ctx, base, r, image.DeriveOptions{
+	made, err := e.images.Derive(ctx, base, r, image.DeriveOptions{
 		Ref: opts.Ref, Author: opts.Author, Message: opts.Message, Changes: opts.Changes,
 		Config: func(config *ocispec.ImageConfig) { c.configure(config) },
 	})
+	if err == nil {
+		e.Happened(c, "commit", map[string]string{"comment": opts.Message, "imageID": made.ID, "imageRef": opts.Ref})
+	}
+	return made, err
 }
 
 // configure puts what the container was told into an image's configuration.

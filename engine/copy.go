@@ -43,6 +43,7 @@ func (e *Engine) CopyIn(ctx context.Context, id, src, dst string, opts CopyOptio
 	if _, err := os.Lstat(src); err != nil {
 		return err
 	}
+	defer e.happenedTo(id, "extract-to-dir")
 	return e.within(ctx, id, dst, func(root *os.File, dst string) error {
 		return copyTree(ctx, from, withDot("/"+base, src), root, dst, opts)
 	})
@@ -69,6 +70,7 @@ func (e *Engine) CopyInArchive(ctx context.Context, id string, archive io.Reader
 		return err
 	}
 	defer from.Close()
+	defer e.happenedTo(id, "extract-to-dir")
 	return e.within(ctx, id, dst, func(root *os.File, dst string) error {
 		if st, err := statWithin(root, dst); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			return fmt.Errorf("%s is not a directory of the container", dst)
@@ -105,6 +107,7 @@ func (e *Engine) CopyOut(ctx context.Context, id, src, dst string, opts CopyOpti
 		return err
 	}
 	defer to.Close()
+	defer e.happenedTo(id, "archive-path")
 	return e.within(ctx, id, src, func(root *os.File, src string) error {
 		return copyTree(ctx, root, withDot(path.Clean(src), src), to, target, opts)
 	})
@@ -112,6 +115,7 @@ func (e *Engine) CopyOut(ctx context.Context, id, src, dst string, opts CopyOpti
 
 // CopyOutArchive writes a file or directory of a container as a tar archive.
 func (e *Engine) CopyOutArchive(ctx context.Context, id, src string, w io.Writer, opts CopyOptions) error {
+	defer e.happenedTo(id, "archive-path")
 	return e.within(ctx, id, src, func(root *os.File, src string) error {
 		tw := tar.NewWriter(w)
 		if err := writePath(tw, root, src, opts.FollowLink); err != nil {

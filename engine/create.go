@@ -95,6 +95,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	}
 	made = true
 	fault.Point("create: there")
+	e.Happened(c, "create", nil)
 	return c, statefile.SyncDir(e.roots.Containers())
 }
 

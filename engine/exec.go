@@ -29,6 +29,8 @@ type ExecProcess struct {
 	PID     int
 	PIDFD   *os.File
 	Console *os.File // the terminal's master side, or nil
+	// Ended is for the caller to say that it has reaped the process.
+	Ended func(exitCode int)
 }
 
 // Exec runs a process inside a running container. The calling process is its
@@ -91,17 +93,18 @@ func (e *Engine) Exec(_ context.Context, id string, x ExecSpec, stdio Stdio) (*E
 	if err != nil {
 		return nil, err
 	}
+	ended := e.execHappens(c, x.Args)
 	if other != nil {
 		made, err := other.Exec(s.PID, p, c.Spec.GroupAdd, stream)
 		if err != nil {
 			return nil, err
 		}
-		return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console}, nil
+		return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console, Ended: ended}, nil
 	}
 	made, err := runtime.Exec(runtime.ExecTarget{PID: s.PID, PIDFD: target, CgroupPath: e.cgroupPath(c)},
 		p, spec.Linux.Seccomp, c.Spec.GroupAdd, stream)
 	if err != nil {
 		return nil, err
 	}
-	return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console}, nil
+	return &ExecProcess{PID: made.PID, PIDFD: made.PIDFD, Console: made.Console, Ended: ended}, nil
 }

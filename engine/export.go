@@ -34,6 +34,7 @@ func (e *Engine) ExportImage(ctx context.Context, img *image.Image, w io.Writer)
 // ExportContainer writes the files of a container as a tar archive, without
 // its volumes.
 func (e *Engine) ExportContainer(ctx context.Context, id string, w io.Writer) error {
+	defer e.happenedTo(id, "export")
 	return e.InContainer(ctx, id, func(root *os.File) error { return writeTree(w, root) })
 }
 

@@ -91,7 +91,7 @@ func (e *Engine) RenameContainer(id, name string) error {
 		return err
 	}
 	var old string
-	_, err := e.changeSpec(id, func(c *Container) error {
+	c, err := e.changeSpec(id, func(c *Container) error {
 		old, c.Spec.Name = c.Spec.Name, name
 		return nil
 	})
@@ -101,6 +101,7 @@ func (e *Engine) RenameContainer(id, name string) error {
 	if old == name {
 		return nil
 	}
+	e.Happened(c, "rename", map[string]string{"oldName": "/" + old})
 	return e.releaseName(old, id)
 }
 

@@ -87,7 +87,10 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string, opts RemoveOpti
 	}
 	defer lock.Unlock()
 	trash := e.trashDir(id, opts)
-	if err := os.Rename(e.dir(id), trash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := os.Rename(e.dir(id), trash); {
+	case err == nil:
+		e.Happened(c, "destroy", nil)
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	fault.Point("remove: out of sight")

@@ -59,6 +59,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 		_ = os.Remove(m.recordPath(n.Name))
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
+	m.happened(n, "create")
 	return n, nil
 }
 
@@ -376,6 +377,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	if err := os.Remove(m.recordPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	m.happened(n, "destroy")
 	return statefile.SyncDir(m.roots.Networks())
 }
 

@@ -70,7 +70,11 @@ func (s *Sandbox) Connect(ctx context.Context, want EndpointConfig) (err error) 
 	if err := s.m.announceOn(&s.record, e); err != nil {
 		return err
 	}
-	return s.reroute()
+	if err := s.reroute(); err != nil {
+		return err
+	}
+	s.happened("connect", e)
+	return nil
 }
 
 // firstResolver sees to it that a container that has come to its first network
@@ -105,6 +109,7 @@ func (s *Sandbox) Disconnect(_ context.Context, network string) error {
 	if s.closed || at < 0 {
 		return fmt.Errorf("network %s: %w", network, ErrNotConnected)
 	}
+	s.happened("disconnect", s.record.Endpoints[at])
 	// The record on disk is the last to change: whoever adopts the container
 	// before that does it all again.
 	return errors.Join(s.unplug(at), s.reroute(), s.m.writeSandbox(&s.record))

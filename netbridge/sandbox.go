@@ -140,6 +140,7 @@ func (m *Manager) NewSandbox(ctx context.Context, cfg SandboxConfig) (_ *Sandbox
 		return nil, err
 	}
 	s.serve()
+	s.happened("connect", s.record.Endpoints...)
 	return s, nil
 }
 
@@ -242,6 +243,9 @@ func (s *Sandbox) Close(context.Context) error {
 	}
 	err := errors.Join(s.m.withdraw(&s.record), s.deleteMacvlans(s.record.Endpoints...))
 	fault.Point("netbridge: sandbox withdrawn")
+	if s.server != nil { // or it had never come to them
+		s.happened("disconnect", s.record.Endpoints...)
+	}
 	s.server.Close()
 	for _, l := range s.listeners {
 		l.close()

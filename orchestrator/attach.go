@@ -169,7 +169,7 @@ func (a *attached) attach(all []*Container) error {
 	if err != nil {
 		return err
 	}
-	if a.w.events, err = sup.Events(a.w.ctx, time.Time{}, time.Time{}); err != nil {
+	if a.w.events, err = sup.Events(a.w.ctx); err != nil {
 		return err
 	}
 	var names []string

@@ -54,7 +54,9 @@ func (h *engineHost) Exec(ctx context.Context, id string, opts ExecOptions, stre
 	if err != nil {
 		return 0, err
 	}
-	return exitCode(status), nil
+	code := exitCode(status)
+	p.Ended(code)
+	return code, nil
 }
 
 func startError(err error) error {

@@ -423,7 +423,7 @@ func (h *fakeHost) Logs(ctx context.Context, id string, opts LogOptions, emit fu
 	}
 }
 
-func (s *fakeSupervisor) Events(context.Context, time.Time, time.Time) (<-chan LifeEvent, error) {
+func (s *fakeSupervisor) Events(context.Context) (<-chan LifeEvent, error) {
 	h := (*fakeHost)(s)
 	defer h.lock()()
 	ch := make(chan LifeEvent, 100)

@@ -100,10 +100,9 @@ type Supervisor interface {
 	// once it is connected; the function it returns waits for the end.
 	Attach(ctx context.Context, id string, streams Streams) (wait func() error, err error)
 	Resize(ctx context.Context, id string, size WindowSize) error
-	// Events are what happens from now on, or from since on as far as that is
-	// remembered; the channel is closed when the supervisor leaves, until has
-	// come or ctx is done. Zero times do not count.
-	Events(ctx context.Context, since, until time.Time) (<-chan LifeEvent, error)
+	// Events are the starts, ends and removals from now on; the channel is closed
+	// when the supervisor leaves or ctx is done.
+	Events(ctx context.Context) (<-chan LifeEvent, error)
 }
 
 // BuildOptions say how an image is built, beyond what the service says.

@@ -3,13 +3,11 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"compose/engine"
 	"compose/internal/roots"
 	"compose/netbridge"
-	"compose/orchestrator/supervisor/api"
 	"compose/orchestrator/supervisor/client"
 )
 
@@ -118,8 +116,8 @@ func (s *supervised) Attach(ctx context.Context, id string, streams Streams) (fu
 	return wait, said(err)
 }
 
-func (s *supervised) Events(ctx context.Context, since, until time.Time) (<-chan LifeEvent, error) {
-	events, err := s.Client.Events(ctx, since, until)
+func (s *supervised) Events(ctx context.Context) (<-chan LifeEvent, error) {
+	events, err := s.Client.Events(ctx)
 	if err != nil {
 		return nil, said(err)
 	}
@@ -128,17 +126,11 @@ func (s *supervised) Events(ctx context.Context, since, until time.Time) (<-chan
 		defer close(out)
 		for e := range events {
 			select {
-			case out <- lifeEvent(e):
+			case out <- LifeEvent(e):
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	return out, nil
-}
-
-func lifeEvent(e api.Event) LifeEvent {
-	l := LifeEvent{ID: e.ID, Action: e.Action, Restarting: e.Attributes["restarting"] == "true", Time: e.Time, Attributes: e.Attributes}
-	l.ExitCode, _ = strconv.Atoi(e.Attributes["exitCode"])
-	return l
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
 	"compose/engine"
 )
@@ -14,12 +13,10 @@ import (
 // LifeEvent is what happened to a container of a project.
 type LifeEvent struct {
 	ID       string
-	Action   string // "start", "die", ...
+	Action   string // "start", "die", "destroy"
 	ExitCode int    // of "die"
 	// Restarting says of "die" that the restart policy starts it again.
 	Restarting bool
-	Time       time.Time
-	Attributes map[string]string
 }
 
 // watch follows the output of containers and what happens to them, until all
@@ -70,7 +67,7 @@ func (w *watch) subscribe() error {
 	if err != nil || sup == nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx, time.Time{}, time.Time{})
+	w.events, err = sup.Events(w.ctx)
 	if errors.Is(err, ErrNoSupervisor) {
 		return nil
 	}
@@ -241,7 +238,7 @@ func (w *watch) handle(e LifeEvent) {
 			return
 		}
 		w.ended(e.ID, what)
-	case "destroy", "remove":
+	case "destroy":
 		if f != nil && f.alive {
 			w.ended(e.ID, "")
 		}
@@ -307,6 +304,6 @@ func (w *watch) lost() error {
 	if err != nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx, time.Time{}, time.Time{})
+	w.events, err = sup.Events(w.ctx)
 	return err
 }

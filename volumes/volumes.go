@@ -17,6 +17,7 @@ import (
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/journal"
 	"compose/internal/lazy"
 	"compose/internal/roots"
 	"compose/internal/statefile"
@@ -62,10 +63,18 @@ func (e *InUseError) Error() string {
 var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // Store is the volumes of one root.
-type Store struct{ dir string }
+type Store struct {
+	roots roots.Roots
+	dir   string
+}
 
 // Open returns the store of a root. It reads nothing yet.
-func Open(r roots.Roots) *Store { return &Store{dir: r.Volumes()} }
+func Open(r roots.Roots) *Store { return &Store{roots: r, dir: r.Volumes()} }
+
+// happened writes down an event of a volume.
+func (s *Store) happened(action, name string) {
+	journal.Add(s.roots, "volume", action, name, map[string]string{"driver": "local"})
+}
 
 func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
 
@@ -107,6 +116,7 @@ func (s *Store) Create(c Config) (*Volume, error) {
 	if err := statefile.WriteJSON(s.record(c.Name), v); err != nil {
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}
+	s.happened("create", c.Name)
 	return v, nil
 }
 
@@ -170,6 +180,7 @@ func (s *Store) Remove(name string) error {
 	if err := os.Rename(filepath.Join(s.dir, name), filepath.Join(trash, "v")); err != nil {
 		return err
 	}
+	s.happened("destroy", name)
 	fault.Point("volumes: out of sight")
 	if err := statefile.SyncDir(s.dir); err != nil {
 		return err

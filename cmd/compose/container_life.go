@@ -186,14 +186,14 @@ func (app *App) waitFor(ctx context.Context, ref string) (int, error) {
 		return 0, err
 	}
 	defer s.close()
-	if !c.Running() && c.State.Status != "created" {
+	if !c.Running() {
 		return c.State.ExitCode, nil
 	}
 	sup, err := s.Host.Supervisor(ctx, c.Spec.Project)
 	if err != nil {
 		return 0, err
 	}
-	return sup.Wait(ctx, c.ID, "not-running")
+	return sup.Wait(ctx, c.ID, "next-exit")
 }
 
 // withoutMissing takes out what is wrong only because it was not there.

@@ -55,7 +55,7 @@ func newDockerCommand(app *App) *cobra.Command {
 	compose := newRootCommand(app)
 	compose.Use = "compose [OPTIONS] COMMAND"
 	cmd.AddCommand(containerVerbs(app)...)
-	cmd.AddCommand(newContainerLsCommand(app), newDockerInspectCommand(app), newSystemInfoCommand(app), newDockerVersionCommand(app), compose)
+	cmd.AddCommand(newContainerLsCommand(app), newDockerInspectCommand(app), newSystemInfoCommand(app), newSystemEventsCommand(app), newDockerVersionCommand(app), compose)
 	cmd.AddCommand(imageVerbs(app)...)
 	cmd.AddCommand(managementCommands(app)...)
 	return cmd

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,26 +34,23 @@ func newEventsCommand(app *App) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print each as a JSON object")
-	cmd.Flags().StringVar(&since, "since", "", "Begin with what happened at this time, as far as it is remembered")
+	cmd.Flags().StringVar(&since, "since", "", "Begin with what has happened since this time, as far as it is remembered")
 	cmd.Flags().StringVar(&until, "until", "", "End at this time")
 	return cmd
 }
 
 func (app *App) printEvent(e orchestrator.ContainerEvent, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(app.Stdout).Encode(struct {
-			Time       time.Time         `json:"time"`
-			Type       string            `json:"type"`
-			Service    string            `json:"service"`
-			ID         string            `json:"id"`
-			Action     string            `json:"action"`
-			Attributes map[string]string `json:"attributes"`
-		}{e.Time, "container", e.Service, e.ID, e.Action, e.Attributes})
+		line, err := json.Marshal(map[string]any{
+			"time": e.Time.Local(), "type": "container", "service": e.Service, "id": e.ID, "action": e.Action, "attributes": e.Attributes,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(app.Stdout, string(line))
+		return err
 	}
-	var list []string
-	for _, k := range slices.Sorted(maps.Keys(e.Attributes)) {
-		list = append(list, k+"="+e.Attributes[k])
-	}
-	_, err := fmt.Fprintf(app.Stdout, "%s container %s %s (%s)\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Action, e.ID, strings.Join(list, ", "))
+	// An empty line after each, as Docker Compose has it.
+	_, err := fmt.Fprintf(app.Stdout, "%s container %s %s (%s)\n\n", e.Time.Local().Format("2006-01-02 15:04:05.000000"), e.Action, e.ID, strings.Join(attributeWords(e.Attributes), ", "))
 	return err
 }

@@ -59,7 +59,7 @@ func (app *App) waitForServices(ctx context.Context, s *session, sel orchestrato
 	ended := make(chan end, len(list))
 	for _, c := range list {
 		go func() {
-			code, err := sup.Wait(ctx, c.ID, "not-running")
+			code, err := sup.Wait(ctx, c.ID, "next-exit")
 			ended <- end{c.ID, code, err}
 		}()
 	}
@@ -72,7 +72,7 @@ func (app *App) waitForServices(ctx context.Context, s *session, sel orchestrato
 		code = e.code
 		fmt.Fprintf(app.Stdout, "container %q exited with status code %d\n", e.id, e.code)
 		if down {
-			return code, s.Down(ctx, sel.Name, sel.Project, orchestrator.DownOptions{})
+			return code, s.Down(ctx, sel.Name, sel.Project, orchestrator.DownOptions{RemoveOrphans: true})
 		}
 	}
 	return code, nil

@@ -66,6 +66,7 @@ func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) (*Image,
 	for _, host := range p.config.Hosts(parsed.Host()) {
 		var img *Image
 		if img, err = p.run(ctx, host); err == nil {
+			s.happened("pull", familiar(parsed.String()), strings.TrimSuffix(parsed.Familiar(), ":"+parsed.Tag()))
 			return img, nil
 		}
 		if full := fullDisk(err); full != nil {

@@ -29,6 +29,10 @@ type Removed struct {
 func (s *Store) Remove(_ context.Context, ref string, opts RemoveOptions) ([]Removed, error) {
 	var done []Removed
 	var dropped []Layer
+	untag := func(id, name string) {
+		done = append(done, Removed{Untagged: familiar(name)})
+		s.happened("untag", id, id)
+	}
 	err := s.change(func(ix *index) error {
 		id, err := ix.find(ref)
 		if err != nil {
@@ -53,14 +57,14 @@ func (s *Store) Remove(_ context.Context, ref string, opts RemoveOptions) ([]Rem
 				} else if len(by) > 0 {
 					for _, name := range names {
 						delete(ix.Tags, name)
-						done = append(done, Removed{Untagged: familiar(name)})
+						untag(id, name)
 					}
 					return nil
 				}
 			}
 			for _, name := range names {
 				delete(ix.Tags, name)
-				done = append(done, Removed{Untagged: familiar(name)})
+				untag(id, name)
 			}
 			dropped = ix.Images[id].Layers
 			delete(ix.Images, id)
@@ -69,7 +73,7 @@ func (s *Store) Remove(_ context.Context, ref string, opts RemoveOptions) ([]Rem
 			return nil
 		}
 		delete(ix.Tags, byName)
-		done = append(done, Removed{Untagged: familiar(byName)})
+		untag(id, byName)
 		return nil
 	})
 	if err != nil {
@@ -80,6 +84,7 @@ func (s *Store) Remove(_ context.Context, ref string, opts RemoveOptions) ([]Rem
 			if err := os.Remove(s.blobPath(digest.Digest(r.Deleted))); err != nil && !os.IsNotExist(err) {
 				return done, err
 			}
+			s.happened("delete", r.Deleted, r.Deleted)
 		}
 	}
 	_, err = s.alone(func() error {

@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"compose/internal/filelock"
+	"compose/internal/journal"
 	"compose/internal/roots"
 	"compose/internal/statefile"
 )
@@ -27,6 +28,7 @@ const indexVersion = 1
 // Store is the images of one root. Its methods may be used by several
 // goroutines and several processes at once.
 type Store struct {
+	roots  roots.Roots
 	state  string // the root of all state
 	images string
 	layers string
@@ -36,7 +38,12 @@ type Store struct {
 
 // Open returns the store of a root. It reads nothing yet.
 func Open(r roots.Roots) (*Store, error) {
-	return &Store{state: r.State, images: r.Images(), layers: r.Layers()}, nil
+	return &Store{roots: r, state: r.State, images: r.Images(), layers: r.Layers()}, nil
+}
+
+// happened writes down an event of an image.
+func (s *Store) happened(action, id, name string) {
+	journal.Add(s.roots, "image", action, id, map[string]string{"name": name})
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.images, "index.json") }
@@ -277,6 +284,7 @@ func (s *Store) Tag(_ context.Context, source, ref string) error {
 			return err
 		}
 		ix.Tags[target.String()] = id
+		s.happened("tag", id, familiar(target.String()))
 		return nil
 	})
 }

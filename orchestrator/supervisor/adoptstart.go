@@ -58,8 +58,9 @@ func (c *container) adoptStart(ctx context.Context, b begun, left map[string]*os
 		c.startedState(s, b.at)
 		s.PID, s.PIDStart = b.pid, b.ticks
 	}))
-	c.mu.Unlock()
 	c.s.link.Drop(c.id + "/" + startHeld)
+	c.started()
+	c.mu.Unlock()
 	c.adopt(ctx, left)
 }
 

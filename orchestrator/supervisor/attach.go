@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,7 @@ func (c *container) attach(w http.ResponseWriter, r *http.Request) {
 	over := c.removed
 	if !over {
 		c.taps[t] = true
+		c.event("attach", nil)
 	}
 	c.mu.Unlock()
 	if over {
@@ -158,6 +160,9 @@ func (c *container) resize(req api.Resize) error {
 	})
 	if err != nil {
 		return err
+	}
+	if ioctlErr == nil {
+		c.event("resize", map[string]string{"height": strconv.Itoa(int(req.Rows)), "width": strconv.Itoa(int(req.Columns))})
 	}
 	return ioctlErr
 }

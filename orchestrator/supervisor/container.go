@@ -38,6 +38,7 @@ type run struct {
 	ended  chan struct{} // closed once it has ended and that is in the state
 	cancel context.CancelFunc
 	began  time.Time
+	code   int  // its exit code, once it has ended
 	ours   bool // its process is a child of ours that is still to be reaped
 }
 
@@ -70,20 +71,40 @@ func (c *container) put(change func(*engine.State)) error {
 	return err
 }
 
-// event tells what happened. The caller holds c.mu.
-func (c *container) event(action string, attributes ...string) {
-	e := api.Event{Action: action, ID: c.id, Name: c.cfg.Spec.Name}
-	for i := 0; i+1 < len(attributes); i += 2 {
-		if e.Attributes == nil {
-			e.Attributes = map[string]string{}
+// event writes down what happened. The caller holds c.mu, so that events are
+// in the order of what they tell of.
+func (c *container) event(action string, attributes map[string]string) {
+	c.s.engine.Happened(c.cfg, action, attributes)
+}
+
+// nextExit waits for the end of the run that is there, or comes.
+func (c *container) nextExit(ctx context.Context) (api.Waited, error) {
+	for {
+		c.mu.Lock()
+		r, state, changed, removed := c.run, c.state, c.changed, c.removed
+		c.mu.Unlock()
+		if r == nil && (removed || state.Status != engine.Restarting) {
+			return api.Waited{ExitCode: state.ExitCode, Status: string(state.Status)}, nil
 		}
-		e.Attributes[attributes[i]] = attributes[i+1]
+		var ended chan struct{} // nil: not before it has begun
+		if r != nil {
+			ended, changed = r.ended, nil
+		}
+		select {
+		case <-ended:
+			return api.Waited{ExitCode: r.code, Status: string(engine.Exited)}, nil
+		case <-changed:
+		case <-ctx.Done():
+			return api.Waited{}, ctx.Err()
+		}
 	}
-	c.s.events.send(e)
 }
 
 // wait returns once the condition is met, or can no longer be.
 func (c *container) wait(ctx context.Context, condition string) (api.Waited, error) {
+	if condition == api.NextExit {
+		return c.nextExit(ctx)
+	}
 	for {
 		c.mu.Lock()
 		state, removed, changed, hasCheck := c.state, c.removed, c.changed, checked(c.cfg)

@@ -13,6 +13,7 @@ import (
 	"compose/internal/fault"
 	"compose/internal/pidfd"
 	"compose/internal/trace"
+	"compose/orchestrator/supervisor/api"
 )
 
 // How long a restarted container must run for its delay to begin anew, and
@@ -126,6 +127,7 @@ func (c *container) ended(r *run, code int) {
 	if c.stdin != nil {
 		c.stdin.Close()
 	}
+	r.code = code
 	c.run, c.stdin = nil, nil
 	for t := range c.taps {
 		if !again {
@@ -133,7 +135,11 @@ func (c *container) ended(r *run, code int) {
 			delete(c.taps, t)
 		}
 	}
-	c.event("die", "exitCode", strconv.Itoa(code), "restarting", strconv.FormatBool(again))
+	if oom {
+		c.event("oom", nil)
+	}
+	c.event("die", map[string]string{"exitCode": strconv.Itoa(code), "execDuration": strconv.Itoa(int(time.Since(r.began).Seconds()))})
+	c.s.events.send(api.Event{Action: "die", ID: c.id, ExitCode: code, Restarting: again})
 	if again {
 		c.timer = time.AfterFunc(c.delay, c.restartNow)
 	}

@@ -1,34 +1,25 @@
 package supervisor
 
 import (
+	"encoding/json"
+	"net/http"
 	"sync"
-	"time"
 
 	"compose/orchestrator/supervisor/api"
 )
 
-// hub hands events to whoever listens. One that does not keep up loses the
-// connection, never an event without noticing.
+// hub tells those who are connected of starts, ends and removals as they come;
+// everything else that happens is only in the journal. A listener that does not
+// keep up loses the connection, never an event without noticing.
 type hub struct {
 	mu        sync.Mutex
 	listeners map[chan api.Event]bool
-	past      []api.Event // the last ones, at most kept
 }
 
-// kept is how many events are remembered, as dockerd does.
-const kept = 256
-
-// listen gives what happened from since on, as far as it is remembered, and
-// what happens from now on; with a zero since only that.
-func (h *hub) listen(since time.Time) chan api.Event {
+func (h *hub) listen() chan api.Event {
 	c := make(chan api.Event, 4096)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, e := range h.past {
-		if !since.IsZero() && !e.Time.Before(since) {
-			c <- e
-		}
-	}
 	if h.listeners == nil {
 		h.listeners = map[chan api.Event]bool{}
 	}
@@ -46,19 +37,36 @@ func (h *hub) leave(c chan api.Event) {
 }
 
 func (h *hub) send(e api.Event) {
-	e.Time, e.Type = time.Now().UTC(), "container"
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.past) == kept {
-		h.past = append(h.past[:0], h.past[1:]...)
-	}
-	h.past = append(h.past, e)
 	for c := range h.listeners {
 		select {
 		case c <- e:
 		default:
 			delete(h.listeners, c)
 			close(c)
+		}
+	}
+}
+
+// streamEvents writes each event as a line until the client leaves.
+func (s *supervisor) streamEvents(w http.ResponseWriter, r *http.Request) {
+	events := s.events.listen()
+	defer s.events.leave(events)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := http.NewResponseController(w)
+	if err := out.Flush(); err != nil {
+		return
+	}
+	enc := json.NewEncoder(w)
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok || enc.Encode(e) != nil || out.Flush() != nil {
+				return
+			}
+		case <-r.Context().Done():
+			return
 		}
 	}
 }

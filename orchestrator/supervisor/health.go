@@ -121,7 +121,7 @@ func (c *container) judge(r *run, h *engine.Healthcheck, entry engine.HealthLog)
 		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its health: %v\n", c.cfg.Spec.Name, err)
 	}
 	if after != before {
-		c.event("health_status: " + after)
+		c.event("health_status: "+after, nil)
 	}
 }
 
@@ -161,6 +161,7 @@ func (c *container) checkOnce(ctx context.Context, h *engine.Healthcheck) engine
 	})
 	stop := context.AfterFunc(ctx, func() { _ = unix.PidfdSendSignal(int(p.PIDFD.Fd()), unix.SIGKILL, nil, 0) })
 	status, err := pidfd.Wait(p.PIDFD)
+	p.Ended(exitCode(status))
 	fired := !timer.Stop()
 	stop()
 	// A process that it left behind may hold the pipe open: its output ends here.

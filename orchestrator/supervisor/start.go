@@ -15,6 +15,7 @@ import (
 	"compose/internal/fault"
 	"compose/orchestrator/logs"
 	"compose/orchestrator/logs/forward"
+	"compose/orchestrator/supervisor/api"
 )
 
 // startError says that a container could not be started, with the exit code
@@ -133,7 +134,7 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 	fault.Point("supervisor: start on disk")
 	if !adopted {
 		c.s.link.Drop(c.id + "/" + startHeld)
-		c.event("start")
+		c.started()
 	}
 	var copying sync.WaitGroup
 	c.copyOutput(p, &copying)
@@ -142,6 +143,12 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 		go c.checkHealth(ctx, r, c.cfg.Spec.Health)
 	}
 	return err // it runs, but a crash would lose it: the caller is told
+}
+
+// started tells of a start. The caller holds c.mu.
+func (c *container) started() {
+	c.s.events.send(api.Event{Action: "start", ID: c.id})
+	c.event("start", nil)
 }
 
 // startedState is the state of a container that has just been started.

@@ -62,6 +62,9 @@ func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
 			}
 		})
 	}
+	if waiting {
+		c.event("stop", nil)
+	}
 	c.mu.Unlock()
 	c.op.Unlock()
 	if r == nil {
@@ -89,15 +92,17 @@ func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
 	}
 	select {
 	case <-r.ended:
-		return nil
 	case <-late:
+		if err := c.signal(r, unix.SIGKILL); err != nil {
+			return err
+		}
+		<-r.ended
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := c.signal(r, unix.SIGKILL); err != nil {
-		return err
-	}
-	<-r.ended
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.event("stop", nil)
 	return nil
 }
 
@@ -124,20 +129,21 @@ func cmpOr(a, b string) string {
 // signal sends a signal to the container's first process. A frozen one is
 // thawed for the signals that end it, or it would never come to them.
 func (c *container) signal(r *run, sig unix.Signal) error {
-	if sig == unix.SIGKILL || sig == unix.SIGTERM {
-		c.mu.Lock()
-		if c.state.Status == engine.Paused {
-			if err := c.s.engine.Resume(c.cfg); err != nil {
-				c.mu.Unlock()
-				return err
-			}
-			_ = c.put(func(s *engine.State) { s.Status = engine.Running }) // its end follows
+	c.mu.Lock() // until it is written down: its end is told after that
+	defer c.mu.Unlock()
+	if (sig == unix.SIGKILL || sig == unix.SIGTERM) && c.state.Status == engine.Paused {
+		if err := c.s.engine.Resume(c.cfg); err != nil {
+			return err
 		}
-		c.mu.Unlock()
+		_ = c.put(func(s *engine.State) { s.Status = engine.Running }) // its end follows
 	}
 	fault.Point("supervisor: before a signal")
 	defer fault.Point("supervisor: after a signal")
-	return c.s.engine.Kill(r.Started, sig)
+	if err := c.s.engine.Kill(r.Started, sig); err != nil {
+		return err
+	}
+	c.event("kill", map[string]string{"signal": strconv.Itoa(int(sig))})
+	return nil
 }
 
 // kill sends a signal; one that ends the container also ends its restarts. After
@@ -148,7 +154,9 @@ func (c *container) kill(ctx context.Context, req api.Kill) error {
 	if err != nil {
 		return err
 	}
+	c.op.Lock() // a start that is on its way comes first
 	c.mu.Lock()
+	c.op.Unlock()
 	r := c.run
 	stopSignal, _ := parseSignal(c.cfg.Spec.StopSignal, unix.SIGTERM)
 	if sig == unix.SIGKILL || sig == stopSignal {
@@ -185,7 +193,13 @@ func (c *container) restart(ctx context.Context, req api.Stop) error {
 	if err := c.stop(ctx, req, true); err != nil {
 		return err
 	}
-	return c.start(ctx)
+	if err := c.start(ctx); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.event("restart", nil)
+	return nil
 }
 
 // pause freezes the container, unpause lets it go on.
@@ -201,7 +215,7 @@ func (c *container) pause() error {
 	if err := c.s.engine.Pause(c.cfg); err != nil {
 		return err
 	}
-	c.event("pause")
+	c.event("pause", nil)
 	return c.put(func(s *engine.State) { s.Status = engine.Paused })
 }
 
@@ -214,7 +228,7 @@ func (c *container) unpause() error {
 	if err := c.s.engine.Resume(c.cfg); err != nil {
 		return err
 	}
-	c.event("unpause")
+	c.event("unpause", nil)
 	return c.put(func(s *engine.State) { s.Status = engine.Running })
 }
 
@@ -258,7 +272,7 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 		t.close()
 		delete(c.taps, t)
 	}
-	c.event("destroy")
+	c.s.events.send(api.Event{Action: "destroy", ID: c.id}) // the journal has it from the engine
 	code := c.state.ExitCode
 	c.mu.Unlock()
 	c.s.forget(c.id, code)

@@ -4,7 +4,6 @@ package api
 
 import (
 	"path/filepath"
-	"time"
 
 	"compose/internal/roots"
 	"compose/orchestrator/keeper"
@@ -70,8 +69,12 @@ type Kill struct {
 
 // The conditions of Wait.
 const (
+	// NotRunning is met once the container has ended and is not started again.
 	NotRunning = "not-running"
-	Removed    = "removed"
+	// NextExit is met by the next end, restarts included, or at once where the
+	// container does not run and waits for no restart.
+	NextExit = "next-exit"
+	Removed  = "removed"
 	// Healthy is met by a container without a healthcheck as soon as it runs.
 	// A wait for it also ends where it will not come to that: the container is
 	// unhealthy or has ended.
@@ -107,14 +110,13 @@ type Resize struct {
 	Columns uint16 `json:"cols"`
 }
 
-// Event is one line of GET /events.
+// Event is one line of GET /events: what those who are connected must know at
+// once. The journal has everything that happens.
 type Event struct {
-	Time       time.Time         `json:"time"`
-	Type       string            `json:"type"`   // "container"
-	Action     string            `json:"action"` // "start", "die", "destroy", "health_status: healthy", ...
-	ID         string            `json:"id"`
-	Name       string            `json:"name"`
-	Attributes map[string]string `json:"attributes,omitempty"` // of "die": exitCode, restarting
+	ID         string `json:"id"`
+	Action     string `json:"action"`               // "start", "die" or "destroy"
+	ExitCode   int    `json:"exit_code,omitempty"`  // of "die"
+	Restarting bool   `json:"restarting,omitempty"` // of "die": the restart policy starts it again
 }
 
 // The streams of an attached container without a terminal. Each frame has a

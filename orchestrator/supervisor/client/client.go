@@ -190,18 +190,10 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	return info, err
 }
 
-// Events are what happens from now on, with since also what happened from then
-// on as far as it is remembered, until ctx is done, until has come or the
-// supervisor leaves; then the channel is closed. Zero times do not count.
-func (c *Client) Events(ctx context.Context, since, until time.Time) (<-chan api.Event, error) {
-	query := url.Values{}
-	if !since.IsZero() {
-		query.Set("since", since.UTC().Format(time.RFC3339Nano))
-	}
-	if !until.IsZero() {
-		query.Set("until", until.UTC().Format(time.RFC3339Nano))
-	}
-	resp, err := c.open(ctx, http.MethodGet, "/events?"+query.Encode(), nil)
+// Events are what happens from now on, until ctx is done or the supervisor
+// leaves; then the channel is closed.
+func (c *Client) Events(ctx context.Context) (<-chan api.Event, error) {
+	resp, err := c.open(ctx, http.MethodGet, "/events", nil)
 	if err != nil {
 		return nil, err
 	}
