@@ -11,7 +11,7 @@ PACKAGES = ./... github.com/santhosh-tekuri/jsonschema/v6/...
 
 GO_BUILD = go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'
 
-.PHONY: help build demo base-images test chaos lint config-compare bench clean install
+.PHONY: help build demo base-images test chaos soak lint config-compare bench clean install
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ test: build ## run every test, as CI does (needs root)
 chaos: ## kill processes of ours N times (1000) and look what becomes of it; SEED=... repeats a run (needs root)
 	scripts/install-packages busybox-static nftables
 	go test -count=1 -timeout 0 -run TestChaos -v ./e2e/chaos -args -kills $(or $(N),1000) -seed $(or $(SEED),0)
+
+soak: ## N (1000) projects up and down, 200 containers at once, a flood of lines: what grows, what gets lost (needs root)
+	scripts/install-packages busybox-static nftables
+	go test -count=1 -timeout 0 -run 'TestSoak|TestFlood' -v ./e2e -args -soak-cycles $(or $(N),1000) -soak-containers 200 -soak-lines 6000000
 
 # What the tests use as peers, tools and the content of containers.
 TEST_PACKAGES = busybox-static bzip2 curl docker-registry git iproute2 iptables mmdebstrap nftables runc skopeo systemd xz-utils zstd

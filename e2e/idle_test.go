@@ -57,7 +57,7 @@ func pss(t *testing.T, pids []int) (n int) {
 }
 
 // field is the number behind a name in a file of /proc.
-func field(t *testing.T, path, name string) int {
+func field(t testing.TB, path, name string) int {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
