@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -164,6 +165,11 @@ func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) 
 			return c, nil
 		}
 	}
+	if !e.namesAreWhole() {
+		if c, ok := e.named(ctx, ref); ok {
+			return c, nil
+		}
+	}
 	if !isID(ref) {
 		return nil, &NotFoundError{ref}
 	}
@@ -191,6 +197,16 @@ func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) 
 		return nil, &NotFoundError{ref}
 	}
 	return e.Container(ctx, found)
+}
+
+// named looks for a name in the records themselves.
+func (e *Engine) named(ctx context.Context, name string) (*Container, bool) {
+	list, err := e.Containers(ctx, Filter{})
+	i := slices.IndexFunc(list, func(c *Container) bool { return c.Spec.Name == name })
+	if err != nil || i < 0 {
+		return nil, false
+	}
+	return list[i], true
 }
 
 func isID(s string) bool {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"compose/internal/filelock"
 	"compose/internal/lazy"
+	"compose/internal/statefile"
 )
 
 var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
@@ -38,11 +40,14 @@ func (e *Engine) idOfName(name string) (string, bool) {
 // claimName gives the name to a container. A claim of a container that does
 // not exist was left by a crash and counts for nothing.
 func (e *Engine) claimName(name, id string) error {
-	lock, err := filelock.Exclusive(filepath.Join(e.roots.Containers(), ".names.lock"))
+	lock, err := filelock.Exclusive(e.namesLock())
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
+	if err := e.restoreNames(lock); err != nil {
+		return err
+	}
 	if other, ok := e.idOfName(name); ok && other != id {
 		if _, err := os.Stat(e.configPath(other)); err == nil {
 			return &NameTakenError{name, other}
@@ -51,11 +56,13 @@ func (e *Engine) claimName(name, id string) error {
 			return &NameTakenError{name, other} // being made by another process
 		}
 	}
+	return e.writeName(name, id)
+}
+
+// writeName writes a claim. It is not fsynced, for the container's own record
+// says the name too: see restoreNames.
+func (e *Engine) writeName(name, id string) error {
 	path := e.namePath(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	// Not fsynced: the container's own record says the name too.
 	tmp := path + ".tmp"
 	if err := os.WriteFile(tmp, []byte(id), 0o600); err != nil {
 		return err
@@ -63,8 +70,42 @@ func (e *Engine) claimName(name, id string) error {
 	return os.Rename(tmp, path)
 }
 
+// namesLock is the file with the lock on the claims. In it is the boot of the
+// machine in which all of them were there.
+func (e *Engine) namesLock() string { return filepath.Join(e.roots.Containers(), ".names.lock") }
+
+// namesAreWhole says that no claim was lost with the power.
+func (e *Engine) namesAreWhole() bool {
+	boot, err := os.ReadFile(e.namesLock())
+	return err == nil && string(boot) == statefile.Boot()
+}
+
+// restoreNames makes, once a boot, the claims that a power loss has taken.
+func (e *Engine) restoreNames(lock *filelock.Lock) error {
+	if e.namesAreWhole() {
+		return nil
+	}
+	if err := os.MkdirAll(e.namePath(""), 0o700); err != nil {
+		return err
+	}
+	list, err := e.Containers(context.Background(), Filter{})
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if err := e.writeName(c.Spec.Name, c.ID); err != nil {
+			return err
+		}
+	}
+	if err := lock.File().Truncate(0); err != nil {
+		return err
+	}
+	_, err = lock.File().WriteAt([]byte(statefile.Boot()), 0)
+	return err
+}
+
 func (e *Engine) releaseName(name, id string) error {
-	lock, err := filelock.Exclusive(filepath.Join(e.roots.Containers(), ".names.lock"))
+	lock, err := filelock.Exclusive(e.namesLock())
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,9 @@ func (s *Store) Create(c Config) (*Volume, error) {
 	if err := statefile.WriteJSON(s.record(c.Name), v); err != nil {
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}
+	if err := statefile.SyncDir(s.dir); err != nil {
+		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
+	}
 	s.happened("create", c.Name)
 	return v, nil
 }
@@ -277,5 +280,9 @@ func (s *Store) CopyUp(name string, from int) error {
 	}
 	fault.Point("volumes: copied")
 	// Not os.Rename, which takes no empty directory for a target.
-	return unix.Rename(tmp, s.Path(name))
+	if err := unix.Rename(tmp, s.Path(name)); err != nil {
+		return err
+	}
+	fault.Point("volumes: filled")
+	return statefile.SyncDir(filepath.Dir(tmp))
 }

@@ -50,7 +50,7 @@ func (p *pull) fetch(ctx context.Context, d digest.Digest, size int64) (string, 
 	if err := f.Sync(); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := statefile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
 	fault.Point("image: blob written")

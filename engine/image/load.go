@@ -333,7 +333,7 @@ func (l *loader) keepBlob(d digest.Digest, f io.Reader) error {
 	if _, err := os.Stat(final); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+	if err := statefile.MkdirAll(filepath.Dir(final), 0o700); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(final), ".load-")

@@ -171,7 +171,7 @@ func (p *layoutPlace) write(d ocispec.Descriptor, r io.Reader) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == d.Size {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := statefile.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-")
@@ -184,7 +184,10 @@ func (p *layoutPlace) write(d ocispec.Descriptor, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return statefile.SyncDir(filepath.Dir(path))
 }
 
 func (p *layoutPlace) putManifest(ctx context.Context, raw []byte) error {

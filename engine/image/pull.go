@@ -216,7 +216,8 @@ func (p *pull) layers(ctx context.Context, m *ocispec.Manifest, config ocispec.I
 
 func (p *pull) layer(ctx context.Context, l *Layer, size int64) error {
 	short := l.Digest.Encoded()[:12]
-	if known, ok := p.store.layerInfo(l.ChainID); ok {
+	if _, here := p.store.LayerByChainID(l.ChainID); here {
+		known, _ := p.store.layerInfo(l.ChainID)
 		l.Size = known.Size
 		p.say(short, "Already exists", 0, 0)
 		return nil

@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"compose/internal/fault"
+	"compose/internal/statefile"
 )
 
 // A build makes many layers in a row. Each is usable at once but not yet
@@ -23,18 +22,10 @@ import (
 // SyncLayers makes all of them durable in one go.
 const unsynced = "unsynced"
 
-var bootID = sync.OnceValue(func() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(data))
-})
-
 // survived says whether a layer directory's content can be relied on.
 func (s *Store) survived(dir string) bool {
 	boot, err := os.ReadFile(filepath.Join(dir, unsynced))
-	return err != nil || string(boot) == bootID()
+	return err != nil || string(boot) == statefile.Boot()
 }
 
 // StageLayer is CommitLayer but for durability, which SyncLayers brings.
@@ -61,7 +52,7 @@ func (s *Store) place(tmp string, l Layer) error {
 	if err := os.WriteFile(filepath.Join(tmp, "layer.json"), info, 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(tmp, unsynced), []byte(bootID()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(tmp, unsynced), []byte(statefile.Boot()), 0o600); err != nil {
 		return err
 	}
 	return s.giveName(tmp, l)
@@ -77,10 +68,10 @@ func (s *Store) giveName(tmp string, l Layer) error {
 	if !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.ENOTEMPTY) {
 		return err
 	}
-	if s.survived(final) {
+	if _, here := s.LayerByChainID(l.ChainID); here {
 		return os.RemoveAll(tmp)
 	}
-	// What an earlier boot left is of no use: put it aside.
+	// What an earlier boot left is of no use, nor is a layer without files.
 	if err := s.dropLayer(Layer{ChainID: l.ChainID}); err != nil {
 		return err
 	}
@@ -104,6 +95,10 @@ func (s *Store) SyncLayers(layers []Layer) error {
 	}
 	for _, mark := range marks {
 		if err := os.Remove(mark); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		// Lest a mark comes back and says that a layer is not there.
+		if err := statefile.SyncDir(filepath.Dir(mark)); err != nil {
 			return err
 		}
 	}

@@ -263,7 +263,7 @@ func (s *Store) writeBlob(d digest.Digest, data []byte) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := statefile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	return statefile.Write(path, data, 0o600)

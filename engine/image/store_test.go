@@ -224,6 +224,36 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// TestPullUnsynced pulls an image whose layers are there in name: one that a
+// build staged before a power loss, and one without its files.
+func TestPullUnsynced(t *testing.T) {
+	s, _ := newStore(t)
+	ref := pushed(t, nil)
+	img, err := s.Pull(context.Background(), ref, PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := filepath.Join(s.layers, layerName(img.Layers[0].ChainID)), filepath.Join(s.layers, layerName(img.Layers[1].ChainID))
+	if err := os.WriteFile(filepath.Join(first, unsynced), []byte("the boot before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Truncate(filepath.Join(first, "fs", "a"), 0), os.RemoveAll(filepath.Join(second, "fs"))); err != nil {
+		t.Fatal(err)
+	}
+	if img, err = s.Pull(context.Background(), ref, PullOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	lowers, err := s.Lowers(context.Background(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"b", "a"} {
+		if data, err := os.ReadFile(filepath.Join(lowers[i], name)); err != nil || len(data) == 0 {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+}
+
 // TestPullResumes breaks every first transfer of a blob and refuses one in between.
 func TestPullResumes(t *testing.T) {
 	s, _ := newStore(t)

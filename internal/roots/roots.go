@@ -59,14 +59,37 @@ func Abs(name string) (string, error) {
 	return path.Join(dir, name), nil
 }
 
-// Create makes the two directories, readable by root only.
+// Create makes the two directories, readable by root only, and in that of the
+// state those of each kind of object, which a power loss does not take away
+// with what comes into them.
 func (r Roots) Create() error {
 	for _, d := range []string{r.State, r.Run} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("make the directory %s: %w", d, err)
 		}
 	}
+	made := false
+	for _, d := range []string{r.Images(), r.Layers(), r.Volumes(), r.Networks(), r.Containers(), r.Projects()} {
+		made = os.Mkdir(d, 0o700) == nil || made // whoever needs it says why it is not there
+	}
+	if !made {
+		return nil
+	}
+	for _, d := range []string{r.State, path.Dir(r.State)} {
+		if err := syncDir(d); err != nil {
+			return fmt.Errorf("write the directory %s to disk: %w", d, err)
+		}
+	}
 	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 // Tag is six hexadecimal digits that stand for the state directory in the

@@ -10,6 +10,7 @@ import (
 	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strings"
+	"sync"
 
 	"compose/internal/fault"
 	"compose/internal/trace"
@@ -135,6 +136,34 @@ func ReadVersioned(path string, v any, version *int, known int) error {
 		return &CorruptError{Path: path, Err: err}
 	}
 	return nil
+}
+
+// Boot tells this boot of the machine from any other: what was written in it
+// is there, fsynced or not.
+var Boot = sync.OnceValue(func() string {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(data))
+})
+
+// MkdirAll makes a directory and those above it that are missing, all with a
+// durable name.
+func MkdirAll(dir string, mode fs.FileMode) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	above := slashpath.Dir(dir)
+	if above != dir {
+		if err := MkdirAll(above, mode); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return SyncDir(above)
 }
 
 // SyncDir makes the names in dir durable. A directory that has gone away in
