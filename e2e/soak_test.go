@@ -273,7 +273,7 @@ func TestFlood(t *testing.T) {
 }
 
 // one decodes the only element of a list.
-func one(t *testing.T, list string, v any) {
+func one(t testing.TB, list string, v any) {
 	t.Helper()
 	var all []json.RawMessage
 	if err := json.Unmarshal([]byte(list), &all); err != nil || len(all) != 1 {

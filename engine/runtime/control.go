@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,6 +41,14 @@ func Ended(pid int, startTicks uint64) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
 	return err != nil || len(fields) > 17 && fields[0] == "Z" && fields[17] == "1"
+}
+
+// Age is how long ago a process began, by a clock that nobody sets.
+func Age(startTicks uint64) time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // it always has one
+	// The kernel counts in hundredths of a second here on all machines.
+	return max(time.Duration(now.Nano())-time.Duration(startTicks)*10*time.Millisecond, 0)
 }
 
 // KillAll sends SIGKILL to every process of the container.

@@ -72,7 +72,7 @@ type keeper struct {
 type Exit struct {
 	PID    int
 	Status syscall.WaitStatus
-	Time   time.Time
+	Ticks  uint64 // when, as /proc/<pid>/stat counts: nobody sets that clock
 }
 
 // run is the keeper's whole life. It begins with a supervisor and without
@@ -255,8 +255,15 @@ func (k *keeper) brief(log int) {
 	k.send("ready", -1)
 }
 
+// ticks is the time since the machine's boot in hundredths of a second.
+func ticks() uint64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // it always has one
+	return uint64(now.Nano() / 1e7)
+}
+
 func (e Exit) message() string {
-	return fmt.Sprintf("exit %d %d %d", e.PID, uint32(e.Status), e.Time.UnixNano())
+	return fmt.Sprintf("exit %d %d %d", e.PID, uint32(e.Status), e.Ticks)
 }
 
 // parseExit reads what follows the verb of such a message.
@@ -267,8 +274,8 @@ func parseExit(text string) (Exit, bool) {
 	}
 	pid, err1 := strconv.Atoi(part[0])
 	status, err2 := strconv.ParseUint(part[1], 10, 32)
-	at, err3 := strconv.ParseInt(part[2], 10, 64)
-	return Exit{PID: pid, Status: syscall.WaitStatus(status), Time: time.Unix(0, at)}, err1 == nil && err2 == nil && err3 == nil
+	ticks, err3 := strconv.ParseUint(part[2], 10, 64)
+	return Exit{PID: pid, Status: syscall.WaitStatus(status), Ticks: ticks}, err1 == nil && err2 == nil && err3 == nil
 }
 
 // send tells the supervisor something. If it has died, the next one is told.
@@ -333,7 +340,7 @@ func (k *keeper) reap(supervisor int) syscall.WaitStatus {
 			return status
 		}
 		fault.Point("keeper: a container reaped")
-		e := Exit{PID: pid, Status: status, Time: time.Now()}
+		e := Exit{PID: pid, Status: status, Ticks: ticks()}
 		k.mu.Lock()
 		k.exits[pid] = e
 		if k.link >= 0 {

@@ -68,12 +68,12 @@ func supervise() {
 		note(dir, string(line))
 		left["c1/stdin"].Write([]byte("go\n"))
 		pid := child(dir)
-		e := <-link.Exit(pid, time.Time{})
+		e := <-link.Exit(pid, 0)
 		note(dir, fmt.Sprintf("exit %d", e.Status.ExitStatus()))
 		unix.Kill(os.Getpid(), unix.SIGKILL) // before it was noted
 		select {}
 	default:
-		e := <-link.Exit(child(dir), time.Time{})
+		e := <-link.Exit(child(dir), 0)
 		note(dir, fmt.Sprintf("again %d", e.Status.ExitStatus()))
 		link.Noted(child(dir))
 		link.Drop("c1")
@@ -240,13 +240,13 @@ func TestGuess(t *testing.T) {
 // TestInherit gives a keeper more than an argument of execve could take.
 func TestInherit(t *testing.T) {
 	l := &Link{files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
-	at := time.Unix(100, 5)
-	l.exited(strings.TrimPrefix(Exit{PID: 12, Status: 7 << 8, Time: at}.message(), "exit "))
+	const at = 1005
+	l.exited(strings.TrimPrefix(Exit{PID: 12, Status: 7 << 8, Ticks: at}.message(), "exit "))
 	if e := <-l.Exit(12, at); e.Status.ExitStatus() != 7 {
 		t.Errorf("exit %+v", e)
 	}
 	select {
-	case e := <-l.Exit(12, at.Add(1)):
+	case e := <-l.Exit(12, at+1):
 		t.Errorf("%+v is another process's exit", e)
 	default:
 	}
@@ -254,7 +254,7 @@ func TestInherit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(f, Exit{PID: 12, Status: 7 << 8, Time: at}.message())
+	fmt.Fprintln(f, Exit{PID: 12, Status: 7 << 8, Ticks: at}.message())
 	const many = 2000
 	for i := range many {
 		fmt.Fprintf(f, "file %d %s/name with a space %d\n", 1000+i, strings.Repeat("c", 64), i)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,13 +105,13 @@ func (l *Link) exited(message string) {
 }
 
 // Exit gives the exit of a process that the keeper is the parent of, once it
-// has ended. The process began at since: what ended earlier had its number
+// has ended. The process began at startTicks: what ended earlier had its number
 // before.
-func (l *Link) Exit(pid int, since time.Time) <-chan Exit {
+func (l *Link) Exit(pid int, startTicks uint64) <-chan Exit {
 	c := make(chan Exit, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := l.exits[pid]; ok && !e.Time.Before(since) {
+	if e, ok := l.exits[pid]; ok && e.Ticks >= startTicks {
 		c <- e
 	} else {
 		l.waits[pid] = append(l.waits[pid], c)

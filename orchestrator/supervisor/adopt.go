@@ -110,7 +110,7 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	if c.cfg.Spec.TTY {
 		p.stdin = p.stdout
 	}
-	c.s.warn(c, "take it over", c.began(running, p, state.StartedAt, true))
+	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true))
 }
 
 // restartSoon has the restart policy begin anew. The caller holds c.mu.
@@ -152,17 +152,17 @@ func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) 
 		}
 		process = os.NewFile(uintptr(fd), "pidfd")
 		select {
-		case e := <-c.s.link.Exit(state.PID, state.StartedAt):
+		case e := <-c.s.link.Exit(state.PID, state.PIDStart):
 			code = exitCode(e.Status)
 		default:
 		}
 	} else {
-		code = c.orphanExit(state.PID, process, state.StartedAt)
+		code = c.orphanExit(state.PID, process, state.PIDStart)
 	}
 	_, cancel := context.WithCancel(context.Background())
 	r := &run{
 		Started: &engine.Started{PID: state.PID, PIDFD: process},
-		ended:   make(chan struct{}), cancel: cancel, began: state.StartedAt,
+		ended:   make(chan struct{}), cancel: cancel, began: time.Now().Add(-runtime.Age(state.PIDStart)),
 	}
 	c.mu.Lock()
 	c.run = r

@@ -49,7 +49,7 @@ func (c *container) adoptStart(ctx context.Context, b begun, left map[string]*os
 		}
 		time.Sleep(time.Millisecond) // it is just ending: its pipe from the last supervisor has
 	}
-	if runtime.Ended(b.pid, b.ticks) && c.orphanExit(b.pid, files(left, c.id, "")["pidfd"], b.at) == runtime.NeverRan {
+	if runtime.Ended(b.pid, b.ticks) && c.orphanExit(b.pid, files(left, c.id, "")["pidfd"], b.ticks) == runtime.NeverRan {
 		c.neverStarted(ctx, b.pid)
 		return
 	}

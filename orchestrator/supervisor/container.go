@@ -37,9 +37,9 @@ type run struct {
 	*engine.Started
 	ended  chan struct{} // closed once it has ended and that is in the state
 	cancel context.CancelFunc
-	began  time.Time
-	code   int  // its exit code, once it has ended
-	ours   bool // its process is a child of ours that is still to be reaped
+	began  time.Time // on the monotonic clock, also where another has begun it
+	code   int       // its exit code, once it has ended
+	ours   bool      // its process is a child of ours that is still to be reaped
 }
 
 func newContainer(s *supervisor, cfg *engine.Container, state *engine.State) *container {

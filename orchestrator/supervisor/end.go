@@ -51,14 +51,14 @@ func (c *container) reap(r *run, adopted bool) int {
 	if err := pidfd.Ended(r.PIDFD); err != nil {
 		c.s.warn(c, "wait for its end", err)
 	}
-	return c.orphanExit(r.PID, r.PIDFD, r.began)
+	return c.orphanExit(r.PID, r.PIDFD, r.StartTicks)
 }
 
 // orphanExit is the exit code of a process that we have not started. The
 // keeper or, where we took the keeper's place, this process is its parent; or,
 // where both have died since, the machine's first process, and the kernel
 // itself tells.
-func (c *container) orphanExit(pid int, f *os.File, began time.Time) int {
+func (c *container) orphanExit(pid int, f *os.File, startTicks uint64) int {
 	const patience = 2 * time.Second
 	told := make(chan syscall.WaitStatus, 1)
 	go func() {
@@ -67,7 +67,7 @@ func (c *container) orphanExit(pid int, f *os.File, began time.Time) int {
 		}
 	}()
 	select {
-	case e := <-c.s.link.Exit(pid, began):
+	case e := <-c.s.link.Exit(pid, startTicks):
 		return exitCode(e.Status)
 	case status := <-told:
 		return exitCode(status)
