@@ -81,7 +81,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if err := e.nameImages(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := statefile.WriteJSON(filepath.Join(tmp, "config.json"), c); err != nil {
+	if err := statefile.WriteKept(filepath.Join(tmp, "config.json"), c); err != nil {
 		return nil, err
 	}
 	if err := e.prepareVolumes(ctx, c, img, anonymous); err != nil {

@@ -155,7 +155,7 @@ func (e *Engine) changeSpec(id string, change func(*Container) error) (*Containe
 	if err := change(c); err != nil {
 		return nil, err
 	}
-	return c, statefile.WriteJSON(e.configPath(id), c)
+	return c, statefile.WriteKept(e.configPath(id), c)
 }
 
 // Container finds a container by its name, its ID or an unambiguous beginning of it.
@@ -219,8 +219,7 @@ func isID(s string) bool {
 // State returns what is true of a container now. A process that is gone
 // without a word, after a crash of the host say, is reported as exited.
 func (e *Engine) State(id string) (*State, error) {
-	s := &State{Version: formatVersion, Status: Created}
-	err := statefile.ReadVersioned(e.statePath(id), s, &s.Version, formatVersion)
+	s, err := e.StateOnRecord(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(e.configPath(id)); err != nil {
 			return nil, &NotFoundError{id}

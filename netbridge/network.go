@@ -51,12 +51,12 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	if err := os.MkdirAll(m.roots.Networks(), 0o700); err != nil {
 		return nil, err
 	}
-	if err := statefile.WriteJSON(m.recordPath(n.Name), n); err != nil {
+	if err := statefile.WriteKept(m.recordPath(n.Name), n); err != nil {
 		return nil, err
 	}
 	if err := m.up(n); err != nil {
 		_ = m.down(n)
-		_ = os.Remove(m.recordPath(n.Name))
+		_ = statefile.RemoveKept(m.recordPath(n.Name))
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	m.happened(n, "create")
@@ -278,7 +278,7 @@ func (m *Manager) renumber(n *Network) error {
 	if err := m.addSubnets(n); err != nil {
 		return err
 	}
-	return statefile.WriteJSON(m.recordPath(n.Name), n)
+	return statefile.WriteKept(m.recordPath(n.Name), n)
 }
 
 // holdNetwork takes a network up if need be and keeps it from being removed
@@ -374,7 +374,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	}
 	fault.Point("netbridge: network down")
 	m.forgetZone(n.ID)
-	if err := os.Remove(m.recordPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := statefile.RemoveKept(m.recordPath(name)); err != nil {
 		return err
 	}
 	m.happened(n, "destroy")

@@ -136,6 +136,11 @@ func (s *Store) Get(name string) (*Volume, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &NotFoundError{name}
 	}
+	var damaged *statefile.CorruptError
+	if errors.As(err, &damaged) {
+		_ = damaged.SetAside() // whoever asks for the volume next makes the record anew; its files stay
+		return nil, damaged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,11 @@ func (s *Store) blobPath(d digest.Digest) string {
 func (s *Store) readIndex() (*index, error) {
 	ix := &index{Version: indexVersion, Images: map[string]*record{}, Tags: map[string]string{}}
 	err := statefile.ReadVersioned(s.indexPath(), ix, &ix.Version, indexVersion)
+	var damaged *statefile.CorruptError
+	if errors.As(err, &damaged) {
+		_ = damaged.SetAside() // the images are pulled or built again; layers are found
+		return nil, damaged
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -76,7 +81,7 @@ func (s *Store) change(edit func(*index) error) error {
 	if err := edit(ix); err != nil {
 		return err
 	}
-	return statefile.WriteJSON(s.indexPath(), ix)
+	return statefile.WriteKept(s.indexPath(), ix)
 }
 
 // find returns the ID of the image that ref names: a name, a name by digest,

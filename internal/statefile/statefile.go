@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
@@ -18,11 +19,16 @@ import (
 
 // CorruptError says that a state file exists but cannot be understood.
 type CorruptError struct {
-	Path string
-	Err  error
+	Path  string
+	Err   error
+	Aside string      // where it was put, if it was
+	Info  os.FileInfo // the file that was read
 }
 
 func (e *CorruptError) Error() string {
+	if e.Aside != "" {
+		return fmt.Sprintf("state file %s is damaged (%v); it is %s now: run the command again", e.Path, e.Err, slashpath.Base(e.Aside))
+	}
 	return fmt.Sprintf("state file %s is damaged (%v); move it away and run the command again", e.Path, e.Err)
 }
 
@@ -114,12 +120,18 @@ func ReadJSON(path string, v any) error {
 
 // ReadVersioned is ReadJSON for a file whose field "version", in v at version,
 // says its format. A format beyond known gives *NewerError, whatever else is in
-// the file.
+// the file. A damaged file with a copy is set aside, and the copy taken.
 func ReadVersioned(path string, v any, version *int, known int) error {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	*version = 0
 	err = json.Unmarshal(data, v)
 	format := *version
 	if err != nil { // a later format may have other types
@@ -132,10 +144,20 @@ func ReadVersioned(path string, v any, version *int, known int) error {
 	if format > known {
 		return &NewerError{Path: path, Format: format, Known: known}
 	}
-	if err != nil {
-		return &CorruptError{Path: path, Err: err}
+	if err == nil && format < 1 {
+		err = errors.New("it does not say its format")
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	damaged := &CorruptError{Path: path, Err: err}
+	if damaged.Info, err = f.Stat(); err != nil {
+		return err
+	}
+	if fromCopy(damaged, v, version, known) {
+		return nil
+	}
+	return damaged
 }
 
 // Boot tells this boot of the machine from any other: what was written in it

@@ -44,7 +44,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	var damaged *CorruptError
-	for _, text := range []string{"", "{", `{"version":1,"name":"cut`, "\x00\x00\x00", `{"version":"one"}`, `{"version":1,"name":[]}`, `[]`} {
+	for _, text := range []string{"", "{", `{"version":1,"name":"cut`, "\x00\x00\x00", `{"version":"one"}`, `{"version":1,"name":[]}`, `[]`, `{}`, `null`} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -59,5 +59,58 @@ func TestUnreadable(t *testing.T) {
 	var newer *NewerError
 	if err := ReadVersioned(path, &got, &got.Version, 1); !errors.As(err, &newer) || newer.Format != 2 || newer.Known != 1 {
 		t.Errorf("a later format: %v", err)
+	}
+}
+
+// TestCopy has the copy of a file take its place once it is damaged, and not
+// before, nor where it is damaged too.
+func TestCopy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one.json")
+	if err := WriteKept(path, record{1, "kept"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(`{"version":1,"name":"half`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var got record
+		if err := ReadVersioned(path, &got, &got.Version, 1); err != nil || got.Name != "kept" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	if data, err := os.ReadFile(path + damagedSuffix); string(data) != `{"version":1,"name":"half` {
+		t.Errorf("set aside is %q, %v", data, err)
+	}
+	for _, file := range []string{path, copyPath(path)} {
+		if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got record
+	var damaged *CorruptError
+	if err := ReadVersioned(path, &got, &got.Version, 1); !errors.As(err, &damaged) || damaged.Aside != "" {
+		t.Fatalf("both damaged: %v", err)
+	}
+	// Another has come to its place meanwhile.
+	if err := WriteJSON(path, record{1, "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := damaged.SetAside(); err == nil {
+		t.Error("a file that nobody has read was set aside")
+	}
+	if err := ReadVersioned(path, &got, &got.Version, 1); err != nil || got.Name != "new" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := damaged.Replace([]byte("{}")); err == nil {
+		t.Error("a file that nobody has read was replaced")
+	}
+	if err := ReadVersioned(path, &got, &got.Version, 1); err != nil || got.Name != "new" {
+		t.Errorf("it was replaced: %+v, %v", got, err)
+	}
+	if err := RemoveKept(path); err != nil {
+		t.Error(err)
+	}
+	if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
+		t.Errorf("left: %v, %v", list, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"compose/engine"
 	"compose/engine/runtime"
 	"compose/internal/fault"
-	"compose/internal/statefile"
 )
 
 // adoptAll takes over what the last supervisor has left: containers that run,
@@ -37,11 +35,11 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 	var wg sync.WaitGroup
 	for _, cfg := range list {
 		// As it was written: the engine would correct what is no longer true.
-		state := engine.State{Status: engine.Created}
-		path := filepath.Join(s.roots.Container(cfg.ID), "state.json")
-		if err := statefile.ReadJSON(path, &state); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		record, err := s.engine.StateOnRecord(cfg.ID)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		state := *record
 		if b, ok := underWay(left, cfg.ID); ok {
 			c := newContainer(s, cfg, &state)
 			s.containers[cfg.ID] = c
