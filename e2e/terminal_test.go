@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -111,37 +112,51 @@ func (s *screen) ends(code int) {
 			}
 		}
 		if got != code {
-			s.t.Errorf("exit status %d, want %d; the screen shows %q", got, code, s.text.String())
+			s.t.Errorf("exit status %d, want %d; the screen shows %q", got, code, s.seen())
 		}
-	case <-time.After(20 * time.Second):
-		s.t.Fatalf("the command goes on; the screen shows %q", s.text.String())
+	case <-time.After(patience):
+		s.t.Fatalf("the command goes on; the screen shows %q", s.seen())
 	}
+}
+
+// resized changes the screen's size and waits until the shell that runs there
+// says so.
+func (s *screen) resized() {
+	s.t.Helper()
+	if err := unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the new size", func() error {
+		s.types("stty size\n")
+		time.Sleep(50 * time.Millisecond)
+		if seen := s.seen(); !strings.Contains(seen, "11 22") {
+			return fmt.Errorf("the screen shows %q", seen)
+		}
+		return nil
+	})
 }
 
 // TestTerminal types into containers as a user would.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	h, dir := pairUp(t)
-	for _, args := range [][]string{{"exec", "db", "sh"}, {"run", "--rm", "db", "sh"}} {
-		s := h.onScreen(dir, 30, 100, args...)
+	for _, args := range [][]string{{"exec", "db"}, {"run", "--rm", "db"}} {
+		// It has the size from the first moment on.
+		s := h.onScreen(dir, 30, 100, append(args, "stty", "size")...)
+		s.ends(0)
+		s.shows("30 100\r\n")
+
+		s = h.onScreen(dir, 30, 100, append(args, "sh")...)
 		s.types("tty; stty size; echo $((6*7))\n")
 		s.shows("/dev/pts/0\r\n30 100\r\n42\r\n")
-		if err := unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the new size", func() error {
-			s.types("stty size\n")
-			time.Sleep(50 * time.Millisecond)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if !strings.Contains(s.text.String(), "11 22") {
-				return fmt.Errorf("the screen shows %q", s.text.String())
+		s.resized()
+		s.types("sleep 1234\n")
+		eventually(t, "the sleep", func() error {
+			if top := h.in(dir, "top").ok().stdout; !strings.Contains(top, "sleep 1234") {
+				return errors.New(top)
 			}
 			return nil
 		})
-		s.types("sleep 1000\n")
-		s.shows("sleep 1000")
-		time.Sleep(100 * time.Millisecond)
 		s.types("\x03") // Ctrl+C ends the sleep, not the shell
 		s.types("exit 9\n")
 		s.ends(9)
@@ -165,7 +180,7 @@ func TestCtrlC(t *testing.T) {
     command: sh -c 'trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.1; done'
   stubborn:
     image: busybox
-    command: sh -c 'trap "echo no" TERM; echo ready; while :; do sleep 0.1; done'
+    command: sh -c 'trap "echo never" TERM; echo deaf; while :; do sleep 0.1; done'
     profiles: [stubborn]
 `)
 	s := h.onScreen(dir, 30, 100, "up")
@@ -178,11 +193,10 @@ func TestCtrlC(t *testing.T) {
 	h.in(dir, "ps", "-q").says("")
 
 	s = h.onScreen(dir, 30, 100, "--profile", "stubborn", "up")
-	s.shows("stubborn-1")
 	s.shows("ready")
-	time.Sleep(300 * time.Millisecond)
+	s.shows("deaf")
 	s.types("\x03")
-	s.shows("no")
+	s.shows("never")
 	s.types("\x03")
 	s.shows("exited with code 137")
 	s.ends(130)

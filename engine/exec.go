@@ -22,6 +22,8 @@ type ExecSpec struct {
 	WorkingDir string
 	TTY        bool
 	Privileged bool
+
+	Rows, Columns uint16 // of the terminal; 0: nobody has said
 }
 
 // ExecProcess is a process that Exec has started, a child of the caller.
@@ -60,6 +62,9 @@ func (e *Engine) Exec(_ context.Context, id string, x ExecSpec, stdio Stdio) (*E
 	}
 	p := spec.Process
 	p.Args, p.Terminal, p.Cwd = x.Args, x.TTY, x.WorkingDir
+	if x.Rows > 0 && x.Columns > 0 {
+		p.ConsoleSize = &specs.Box{Height: uint(x.Rows), Width: uint(x.Columns)}
+	}
 	if p.Cwd == "" {
 		p.Cwd = c.Spec.WorkingDir
 	}

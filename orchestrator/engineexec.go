@@ -33,6 +33,9 @@ func (h *engineHost) Exec(ctx context.Context, id string, opts ExecOptions, stre
 			return 0, err
 		}
 	}
+	if size, ok := streams.size(); ok {
+		spec.Rows, spec.Columns = size.Rows, size.Columns
+	}
 	p, err := h.engine.Exec(ctx, id, spec, stdio)
 	if err != nil {
 		return 0, startError(err)

@@ -122,12 +122,23 @@ type Streams struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
-	// Resize tells of each new size of the user's terminal.
+	// Resize tells of each new size of the user's terminal. The first one is
+	// there from the beginning.
 	Resize <-chan WindowSize
 	// Signals are passed on to the process.
 	Signals <-chan os.Signal
 	// Detach is closed when the user wants to leave the process to itself.
 	Detach <-chan struct{}
+}
+
+// size is that of the user's terminal, if there is one and its size is news.
+func (s *Streams) size() (WindowSize, bool) {
+	select {
+	case size := <-s.Resize:
+		return size, true
+	default:
+		return WindowSize{}, false
+	}
 }
 
 // WindowSize is that of a terminal, in characters.

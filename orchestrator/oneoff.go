@@ -42,6 +42,9 @@ func stayConnected(ctx context.Context, sup Supervisor, c *engine.Container, str
 	if err != nil {
 		return 0, err
 	}
+	if size, ok := streams.size(); ok {
+		_ = sup.Resize(ctx, c.ID, size) // it may have ended
+	}
 	if err := start(); err != nil {
 		return 0, err
 	}

@@ -79,12 +79,15 @@ func sizes(fd int) <-chan orchestrator.WindowSize {
 	changes := make(chan os.Signal, 1)
 	signal.Notify(changes, syscall.SIGWINCH)
 	out := make(chan orchestrator.WindowSize, 1)
+	tell := func() {
+		if ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
+			out <- orchestrator.WindowSize{Rows: ws.Row, Columns: ws.Col}
+		}
+	}
+	tell() // the process is to have that from its first instruction on
 	go func() {
-		for {
-			if ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
-				out <- orchestrator.WindowSize{Rows: ws.Row, Columns: ws.Col}
-			}
-			<-changes
+		for range changes {
+			tell()
 		}
 	}()
 	return out

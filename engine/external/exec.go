@@ -53,6 +53,12 @@ func (r *Runtime) Exec(init int, p *specs.Process, groups []string, stdio [3]*os
 		}
 		defer slave.Close()
 		made.Console = master
+		if size := p.ConsoleSize; size != nil {
+			if err := runtime.Resize(master, uint16(size.Height), uint16(size.Width)); err != nil {
+				master.Close()
+				return nil, err
+			}
+		}
 		files = []*os.File{slave, slave, slave}
 		attr.Setsid, attr.Setctty = true, true
 	}

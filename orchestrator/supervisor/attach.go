@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"compose/engine"
+	"compose/engine/runtime"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -143,26 +142,27 @@ func (c *container) input() *os.File {
 	}
 }
 
-// resize tells the container's terminal its size.
+// resize tells the container's terminal its size, or what it will be.
 func (c *container) resize(req api.Resize) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.size = req
 	if c.run == nil || !c.cfg.Spec.TTY || c.stdin == nil {
 		return nil // one without a terminal, or not yet
 	}
-	raw, err := c.stdin.SyscallConn()
-	if err != nil {
+	if err := runtime.Resize(c.stdin, req.Rows, req.Columns); err != nil {
 		return err
 	}
-	var ioctlErr error
-	err = raw.Control(func(fd uintptr) {
-		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: req.Rows, Col: req.Columns})
-	})
-	if err != nil {
-		return err
+	c.event("resize", map[string]string{"height": strconv.Itoa(int(req.Rows)), "width": strconv.Itoa(int(req.Columns))})
+	return nil
+}
+
+// sized gives a new terminal the size that was told before there was one.
+func (c *container) sized(console *os.File) {
+	c.mu.Lock()
+	size := c.size
+	c.mu.Unlock()
+	if size.Rows > 0 && size.Columns > 0 {
+		c.s.warn(c, "give its terminal the size", runtime.Resize(console, size.Rows, size.Columns))
 	}
-	if ioctlErr == nil {
-		c.event("resize", map[string]string{"height": strconv.Itoa(int(req.Rows)), "width": strconv.Itoa(int(req.Columns))})
-	}
-	return ioctlErr
 }

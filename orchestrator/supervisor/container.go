@@ -30,6 +30,7 @@ type container struct {
 	restarting bool          // by its policy, just now: no timer any more, and no run yet
 	taps       map[*tap]bool // who is attached
 	stdin      *os.File
+	size       api.Resize // of its terminal, as far as somebody has said
 }
 
 // run is one life of the container's first process.

@@ -73,6 +73,7 @@ func (c *container) begin(ctx context.Context) error {
 	var at time.Time
 	running, err := c.s.engine.Start(ctx, c.id, stdio, func(r *engine.Started) {
 		if r.Console != nil {
+			c.sized(r.Console)
 			// It is polled, lest each terminal needs a thread.
 			if pipes.stdout, err = pollable(r.Console); err != nil {
 				pipes.stdout = r.Console
