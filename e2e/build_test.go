@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,24 +28,24 @@ func TestDockerBuild(t *testing.T) {
 	dockerfile := "FROM busybox\nWORKDIR /work\nCOPY f .\nRUN echo said; cat f\nENTRYPOINT cat f\n"
 	dir := h.project("ctx", "Dockerfile", dockerfile, "f", "data\n")
 	in := func(stdin string, args ...string) result {
-		return h.runAs("docker", time.Minute, dir, strings.NewReader(stdin), args...)
+		return h.runAs("docker", patience, dir, strings.NewReader(stdin), args...)
 	}
 	first := in("", "build", "-t", "app", "-t", "app:two", ".").ok()
 	shape := regexp.MustCompile(`(?s)^#1 \[internal\] load build definition from Dockerfile
 #1 transferring dockerfile: \d+B done
-#1 DONE 0\.\ds
+#1 DONE \d+\.\ds
 .*
 #\d+ \[4/4\] RUN echo said; cat f
-#\d+ 0\.\d{3} said
-#\d+ 0\.\d{3} data
-#\d+ DONE 0\.\ds
+#\d+ \d+\.\d{3} said
+#\d+ \d+\.\d{3} data
+#\d+ DONE \d+\.\ds
 
 #\d+ exporting to image
 #\d+ exporting layers done
 #\d+ writing image sha256:[0-9a-f]{64} done
 #\d+ naming to \S+/app:latest done
 #\d+ naming to \S+/app:two done
-#\d+ DONE 0\.\ds
+#\d+ DONE \d+\.\ds
 
  1 warning found:
  - JSONArgsRecommended: JSON arguments recommended for ENTRYPOINT .* \(line 5\)
@@ -105,7 +104,7 @@ $`)
 		t.Errorf("docker build --check: %s", out)
 	}
 	stages := h.project("stages", "Dockerfile", "FROM busybox as unused\nFROM busybox\n")
-	if out := h.runAs("docker", time.Minute, stages, nil, "build", "--check", ".").fails(1).stderr; !strings.Contains(out, "FromAsCasing") {
+	if out := h.runAs("docker", patience, stages, nil, "build", "--check", ".").fails(1).stderr; !strings.Contains(out, "FromAsCasing") {
 		t.Errorf("docker build --check of a stage that nothing needs: %s", out)
 	}
 	if out := in("", "build", "--progress", "rawjson", ".").ok().stderr; !strings.HasPrefix(out, `{"vertexes":[{"digest":"sha256:`) {
@@ -113,13 +112,13 @@ $`)
 	}
 	in("", "build", "--call", "targets", ".").says("TARGET    DESCRIPTION\n(default)")
 	described := h.project("described", "Dockerfile", "FROM scratch\n# VERSION is which one\nARG VERSION=3\nRUN --mount=type=secret,id=key true\n")
-	outline := h.runAs("docker", time.Minute, described, nil, "build", "--call", "outline", ".").ok().stdout
+	outline := h.runAs("docker", patience, described, nil, "build", "--call", "outline", ".").ok().stdout
 	for _, row := range []string{`(?m)^VERSION +3 +is which one$`, `(?m)^key *$`} {
 		if !regexp.MustCompile(row).MatchString(outline) {
 			t.Errorf("the outline has no %s:\n%s", row, outline)
 		}
 	}
-	if out := h.runAs("docker", time.Minute, described, nil, "build", "--call", "outline,format=json", ".").ok().stdout; !json.Valid([]byte(out)) {
+	if out := h.runAs("docker", patience, described, nil, "build", "--call", "outline,format=json", ".").ok().stdout; !json.Valid([]byte(out)) {
 		t.Errorf("the outline as JSON is %s", out)
 	}
 	in("", "build", "--call", "nosuch", ".").fails(1, "there are build, check, outline and targets")
@@ -239,7 +238,7 @@ func TestSameBuildOnce(t *testing.T) {
 	dir := h.project("twins", "compose.yaml", "services:\n  one: {build: .}\n  two: {build: .}\n",
 		"Dockerfile", "FROM busybox\nRUN sleep 0.3; echo ran\n")
 	out := h.in(dir, "build").ok().stderr
-	if n := len(regexp.MustCompile(`(?m)^#\d+ \d\.\d+ ran$`).FindAllString(out, -1)); n != 1 {
+	if n := len(regexp.MustCompile(`(?m)^#\d+ \d+\.\d+ ran$`).FindAllString(out, -1)); n != 1 {
 		t.Errorf("the step ran %d times:\n%s", n, out)
 	}
 	h.docker("image", "ls", "--format", "{{.Repository}}").ok()
@@ -251,9 +250,11 @@ func TestInterruptedBuild(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.busybox("busybox")
-	dir := h.project("slow", "Dockerfile", "FROM busybox\nRUN echo begun; sleep 1000\n")
+	dir := h.project("slow", "Dockerfile", "FROM busybox\nRUN echo begun; sleep 100000\n")
 	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGKILL} {
-		cmd := h.command(context.Background(), dir, "image", "build", ".")
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := h.command(ctx, dir, "image", "build", ".")
 		out := &lockedBuffer{}
 		cmd.Stderr = out
 		if err := cmd.Start(); err != nil {
@@ -268,11 +269,10 @@ func TestInterruptedBuild(t *testing.T) {
 		if err := cmd.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		err := cmd.Wait()
+		err := cmd.Wait() // not after the step, which goes on for longer than the test
 		if signal == unix.SIGINT {
-			if cmd.ProcessState.ExitCode() != 130 || time.Since(began) > 5*time.Second {
-				t.Errorf("after Ctrl+C it ended with %v, %s later:\n%s", err, time.Since(began), out)
+			if cmd.ProcessState.ExitCode() != 130 {
+				t.Errorf("after Ctrl+C it ended with %v:\n%s", err, out)
 			}
 			if left := leftovers(h.root); len(left) > 0 {
 				t.Errorf("left behind: %s", left)

@@ -178,7 +178,7 @@ $`)
 	name := secured + "/szitnik/docker-ds-app"
 	docker(app, "tag", "docker-app", name).ok()
 	docker(app, "push", name).fails(1, "denied")
-	h.runAs("docker", time.Minute, app, strings.NewReader("secret\n"), "login", "-u", "szitnik", "--password-stdin", secured).ok().says("Login Succeeded")
+	h.runAs("docker", patience, app, strings.NewReader("secret\n"), "login", "-u", "szitnik", "--password-stdin", secured).ok().says("Login Succeeded")
 	matches("docker push", docker(app, "push", name).ok().stdout, `^The push refers to repository \[\S+/szitnik/docker-ds-app\]\n(?s:.*)latest: digest: sha256:[0-9a-f]{64} size: \d+\n$`)
 	docker(app, "rmi", "-f", "docker-app", name).ok()
 	h.serves(app, name)
@@ -220,7 +220,7 @@ func main() {
 	}
 	other := newHost(h.t) // somebody else's
 	ref := registry + "/library/hello-world"
-	other.runAs("docker", time.Minute, dir, &image, "import", "-c", `CMD ["/hello"]`, "-", ref).ok()
+	other.runAs("docker", patience, dir, &image, "import", "-c", `CMD ["/hello"]`, "-", ref).ok()
 	other.docker("push", ref).ok()
 	mirror := fmt.Sprintf(`{"registry-mirrors": ["http://%s"]}`, registry)
 	if err := os.WriteFile(filepath.Join(h.root, "daemon.json"), []byte(mirror), 0o600); err != nil {
@@ -252,9 +252,12 @@ func (h *host) serves(dir, name string) {
 	inside.shows("/work\r\n")
 	inside.shows("server.py")
 	inside.ends(0)
-	if log := h.docker("logs", row[1]).ok(); !strings.Contains(log.stdout+log.stderr, `"GET / HTTP/1.1" 200`) {
-		h.t.Errorf("docker logs printed %s%s", log.stdout, log.stderr)
-	}
+	eventually(h.t, "the log of "+name, func() error {
+		if log := h.docker("logs", row[1]).ok(); !strings.Contains(log.stdout+log.stderr, `"GET / HTTP/1.1" 200`) {
+			return fmt.Errorf("it says %s%s", log.stdout, log.stderr)
+		}
+		return nil
+	})
 	h.docker("stop", "-t", "1", row[1]).ok() // Ctrl+C is nothing to a shell that is PID 1
 	s.ends(137)
 	h.docker("ps", "-q").says("")
@@ -284,12 +287,12 @@ func (h *host) chapterDatabase() {
 		}
 		return nil
 	})
-	c, err := net.DialTimeout("tcp", "127.0.0.1:3306", 5*time.Second)
+	c, err := net.DialTimeout("tcp", "127.0.0.1:3306", patience)
 	if err != nil {
 		h.t.Fatalf("the database from the host: %v", err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	greeting := make([]byte, 5)
 	if _, err := c.Read(greeting); err != nil || greeting[4] != 10 { // the protocol's version
 		h.t.Errorf("the database greets with %v, %v", greeting, err)
@@ -313,7 +316,7 @@ func (h *host) chapterCompose() {
 	s.types("\x03")
 	select {
 	case <-s.ended:
-	case <-time.After(40 * time.Second):
+	case <-time.After(patience):
 		h.t.Fatal("docker compose up goes on after Ctrl+C")
 	}
 	compose("up", "-d").ok()

@@ -2,12 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ func TestContainerRun(t *testing.T) {
 	h.docker("run", "--rm", "--memory", "lots", "busybox").fails(125, `"lots" for --memory`)
 	h.docker("run", "--rm", "--network", "nosuch", "busybox").fails(125, "network nosuch not found")
 	h.docker("run", "--pull", "never", "nosuch").fails(125, "No such image: nosuch")
-	in := h.runAs("docker", time.Minute, h.root, bytes.NewReader([]byte("one\ntwo\n")), "run", "--rm", "-i", "busybox", "cat")
+	in := h.runAs("docker", patience, h.root, bytes.NewReader([]byte("one\ntwo\n")), "run", "--rm", "-i", "busybox", "cat")
 	in.ok().says("one\ntwo\n")
 
 	// Everything that is asked for is seen from inside.
@@ -50,7 +51,6 @@ func TestContainerRun(t *testing.T) {
 	h.docker("ps", "-aq").ok().says("")
 }
 
-// TestContainerLife takes a container through its life with Docker's verbs.
 // TestContainerPatience leaves a process to itself that three Ctrl+C have not
 // ended.
 func TestContainerPatience(t *testing.T) {
@@ -59,16 +59,19 @@ func TestContainerPatience(t *testing.T) {
 	h.busybox("busybox")
 	s := h.onScreen(h.root, 30, 100, "docker", "run", "--name", "deaf", "busybox", "sh", "-c", "trap : INT; echo up; while :; do sleep 0.1; done")
 	s.shows("up")
-	for range 3 {
-		s.types("\x03")
-		time.Sleep(50 * time.Millisecond)
-	}
-	s.shows("got 3 SIGTERM/SIGINTs, forcefully exiting")
+	eventually(t, "the client's patience ends", func() error {
+		if seen := s.seen(); !strings.Contains(seen, "got 3 SIGTERM/SIGINTs, forcefully exiting") {
+			s.types("\x03") // those that come at the same moment count once
+			return errors.New(seen)
+		}
+		return nil
+	})
 	s.ends(1)
 	h.docker("inspect", "-f", "{{.State.Running}}", "deaf").says("true")
 	h.docker("rm", "-f", "deaf").ok()
 }
 
+// TestContainerLife takes a container through its life with Docker's verbs.
 func TestContainerLife(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -84,12 +87,14 @@ func TestContainerLife(t *testing.T) {
 	h.docker("port", "web").says("80/tcp -> " + address + "\n")
 	h.docker("run", "-d", "--name", "web", "busybox").fails(125, `The container name "/web" is already in use`)
 
-	logs := h.docker("logs", "web").ok()
-	if logs.stdout != "started\n" || logs.stderr != "oops\n" {
-		t.Errorf("logs: %q on standard output, %q on standard error", logs.stdout, logs.stderr)
-	}
+	eventually(t, "its output", func() error {
+		if logs := h.docker("logs", "web").ok(); logs.stdout != "started\n" || logs.stderr != "oops\n" {
+			return fmt.Errorf("%q on standard output, %q on standard error", logs.stdout, logs.stderr)
+		}
+		return nil
+	})
 	line := regexp.MustCompile(`^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n` + id[:12] +
-		` +busybox +"sh -c 'echo page >/…" +(Less than a second|\d+ seconds?) ago +Up (Less than a second|\d+ seconds?) +` + regexp.QuoteMeta(address) + `->80/tcp +web\n$`)
+		` +busybox +"sh -c 'echo page >/…" +(Less than a second|\d+ seconds?|About a minute|\d+ minutes) ago +Up (Less than a second|\d+ seconds?|About a minute|\d+ minutes) +` + regexp.QuoteMeta(address) + `->80/tcp +web\n$`)
 	if ps := h.docker("ps").ok().stdout; !line.MatchString(ps) {
 		t.Errorf("docker ps: %q", ps)
 	}
@@ -136,15 +141,14 @@ func TestContainerTerminal(t *testing.T) {
 	s := h.onScreen(h.root, 30, 100, "docker", "run", "-it", "--rm", "--name", "shell", "busybox", "sh")
 	s.types("tty; stty size; echo $((6*7))\n")
 	s.shows("/dev/pts/0\r\n30 100\r\n42\r\n")
-	if err := unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond)
-	s.types("stty size\n")
-	s.shows("11 22")
-	s.types("sleep 1000\n")
-	s.shows("sleep 1000")
-	time.Sleep(100 * time.Millisecond)
+	s.resized()
+	s.types("sleep 1234\n")
+	eventually(t, "the sleep", func() error {
+		if top := h.docker("top", "shell").ok().stdout; !strings.Contains(top, "sleep 1234") {
+			return errors.New(top)
+		}
+		return nil
+	})
 	s.types("\x03") // Ctrl+C is the shell's
 	s.types("echo alive $((6*6))\n")
 	s.shows("alive 36")
@@ -193,7 +197,7 @@ func TestContainerFiles(t *testing.T) {
 	if err := os.Symlink("/etc", filepath.Join(dir, "out")); err != nil {
 		t.Fatal(err)
 	}
-	do := func(args ...string) result { return h.runAs("docker", time.Minute, dir, nil, args...) }
+	do := func(args ...string) result { return h.runAs("docker", patience, dir, nil, args...) }
 	h.docker("run", "-d", "--name", "up", "-v", "data:/data", "busybox", "sleep", "1000").ok()
 	h.docker("create", "--name", "down", "-v", "data:/data", "busybox").ok()
 	for _, name := range []string{"up", "down"} {
@@ -223,7 +227,7 @@ func TestContainerFiles(t *testing.T) {
 	if !strings.Contains(list, "srv/two") || !strings.Contains(list, "bin/busybox") {
 		t.Error("the exported archive lacks files")
 	}
-	in := h.runAs("docker", time.Minute, dir, strings.NewReader(do("cp", "down:/srv", "-").ok().stdout), "cp", "-", "up:/var")
+	in := h.runAs("docker", patience, dir, strings.NewReader(do("cp", "down:/srv", "-").ok().stdout), "cp", "-", "up:/var")
 	in.ok()
 	h.docker("exec", "up", "cat", "/var/srv/two").says("two")
 

@@ -50,9 +50,8 @@ func TestFullDiskDuringPull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := syscall.Unmount(small, 0); err != nil {
-			t.Error(err)
-		}
+		// The supervisor that up has begun to start may be about to leave.
+		eventually(t, "unmount the small disk", func() error { return syscall.Unmount(small, 0) })
 		os.Remove(small)
 	}()
 	whole := h.root

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestRareRunFlags gives a container what few ask for, and looks at it from
@@ -73,7 +72,7 @@ func TestRareBuildFlags(t *testing.T) {
 		}
 	})
 	dir := h.project("flags", "Dockerfile", "FROM busybox\nRUN cat /proc/self/cgroup >/cgroup; grep -c . /cgroup\n")
-	out := h.runAs("docker", time.Minute, dir, nil, "build", "-t", "flags", "--cgroup-parent", parent, "--memory", "1g", "--squash", ".").ok().stderr
+	out := h.runAs("docker", patience, dir, nil, "build", "-t", "flags", "--cgroup-parent", parent, "--memory", "1g", "--squash", ".").ok().stderr
 	for _, want := range []string{"WARNING: --memory is a flag", "WARNING: --squash is a flag"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the build says nothing of %q:\n%s", want, out)

@@ -56,8 +56,8 @@ ENV A=b
 	if plain, _ := build(first, time.Now()); plain == id {
 		t.Error("without the variable the image is the same: the test shows nothing")
 	}
-	h.docker("build", "--build-arg", "SOURCE_DATE_EPOCH=soon", filepath.Join(h.root, "..")).fails(1)
 	dir := h.project("shop", "Dockerfile", dockerfile, "tree/old", "text\n", "compose.yml", "services: {app: {build: {context: .}}}\n")
+	h.docker("build", "--build-arg", "SOURCE_DATE_EPOCH=soon", dir).fails(1, "SOURCE_DATE_EPOCH")
 	h.withEnv(at, "", "compose", "--project-directory", dir, "-f", filepath.Join(dir, "compose.yml"), "build").ok()
 	h.docker("image", "inspect", "-f", "{{.Created}}", "shop-app").says("2023-11-14T22:13:20Z")
 }

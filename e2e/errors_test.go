@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // untouched fails the scenario if a refused command has made anything.
@@ -135,7 +134,7 @@ func TestNotRoot(t *testing.T) {
 			os.Chmod(d, info.Mode().Perm()|0o5)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "up", "-d")
 	cmd.Dir = dir

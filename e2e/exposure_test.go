@@ -219,7 +219,7 @@ networks: {one: {}, two: {}, closed: {internal: true}}
 		t.Fatalf("published at %s", published)
 	}
 	_, publishedPort, _ := net.SplitHostPort(published)
-	eventually(t, "the published port", func() error { _, err := net.DialTimeout("tcp", published, time.Second); return err })
+	eventually(t, "the published port", func() error { _, err := net.DialTimeout("tcp", published, 20*time.Second); return err })
 	web := addressInside(h, dir, "web")
 	gateway := func(service string) string {
 		out := h.in(dir, "exec", "-T", service, "ip", "route").ok().stdout
@@ -241,9 +241,12 @@ networks: {one: {}, two: {}, closed: {internal: true}}
 		}
 		return got
 	}
-	if got := reaches("near", web+":80", web+":81"); !got[web+":80"] || !got[web+":81"] {
-		t.Errorf("on its own network, web is not reached: %v", got)
-	}
+	eventually(t, "web, on its own network", func() error {
+		if got := reaches("near", web+":80", web+":81"); !got[web+":80"] || !got[web+":81"] {
+			return fmt.Errorf("%v", got)
+		}
+		return nil
+	})
 	host := fmt.Sprint(":", port)
 	for service, addresses := range map[string][]string{
 		// Another network, the host's loopback by every name, and the port

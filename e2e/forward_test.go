@@ -110,7 +110,7 @@ func TestForwardPolicyDrop(t *testing.T) {
 			if got := l.fetch(l.host, "http://127.0.0.1:8080/"); got != "through" {
 				t.Errorf("from the host's loopback to the published port: %q", got)
 			}
-			if out := with("exec", "-T", "client", "ping", "-c", "1", "-W", "3", l.neighbourIP); out.code != 0 {
+			if out := with("exec", "-T", "client", "ping", "-c", "1", "-W", "20", l.neighbourIP); out.code != 0 {
 				t.Errorf("from a container to the neighbour: %s%s", out.stdout, out.stderr)
 			}
 			with("down").ok()

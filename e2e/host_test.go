@@ -89,7 +89,7 @@ type result struct {
 	code   int
 }
 
-// compose runs one command to its end, at most two minutes.
+// compose runs one command to its end, at most ten minutes.
 func (h *host) compose(args ...string) result {
 	return h.in(h.root, args...)
 }
@@ -108,7 +108,7 @@ func (h *host) run(limit time.Duration, dir string, stdin io.Reader, args ...str
 // docker runs the same binary under the name that makes it take Docker's verbs.
 func (h *host) docker(args ...string) result {
 	h.t.Helper()
-	return h.runAs("docker", 2*time.Minute, h.root, nil, args...)
+	return h.runAs("docker", patience, h.root, nil, args...)
 }
 
 func (h *host) runAs(name string, limit time.Duration, dir string, stdin io.Reader, args ...string) result {
@@ -203,10 +203,10 @@ func (h *host) busybox(ref string) {
 	h.t.Helper()
 	stocked.Do(func() {
 		one := &host{t: h.t, root: stock}
-		one.run(time.Minute, os.TempDir(), bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", "busybox").ok()
+		one.run(patience, os.TempDir(), bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", "busybox").ok()
 	})
 	if _, err := os.Stat(filepath.Join(h.root, "images")); ref != "busybox" || err == nil {
-		h.run(time.Minute, h.root, bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", ref).ok()
+		h.run(patience, h.root, bytes.NewReader(busyboxTar(h.t)), "image", "import", "--change", `CMD ["sh"]`, "-", ref).ok()
 		return
 	}
 	// An empty store takes over the one that was made before. Layers never
@@ -264,11 +264,15 @@ func busyboxTar(t testing.TB) []byte {
 	return buf.Bytes()
 }
 
-// eventually calls check until it returns nil, for a minute at most. It is for
-// what another party does in its own time, such as a server that starts.
+// patience is how long is waited for what happens in its own time. Nothing but
+// a failure takes it up; on a loaded machine everything takes ten times as long.
+const patience = 3 * time.Minute
+
+// eventually calls check until it returns nil, as long as patience lasts. It is
+// for what another party does in its own time, such as a server that starts.
 func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		err := check()
 		if err == nil {
@@ -283,7 +287,7 @@ func eventually(t testing.TB, what string, check func() error) {
 
 // get reads a page and fails on any status but 200.
 func get(url string) (string, error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	reply, err := client.Get(url)
 	if err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,7 @@ services:
 	var got []string
 	for len(got) < 2 {
 		buf := make([]byte, 4096)
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		n, err := c.Read(buf)
 		if err != nil {
 			t.Fatalf("%v; got %q", err, got)
@@ -52,11 +53,14 @@ services:
 		}
 	}
 	// The two streams are two pipes: which one is read first is anybody's guess.
-	lines := strings.Split(strings.TrimSpace(h.in(dir, "logs", "--no-log-prefix", "--no-color", "app").ok().stdout), "\n")
-	slices.Sort(lines)
-	if !slices.Equal(lines, []string{"bad", "to syslog"}) {
-		t.Errorf("logs says %q", lines)
-	}
+	eventually(t, "the log", func() error {
+		lines := strings.Split(strings.TrimSpace(h.in(dir, "logs", "--no-log-prefix", "--no-color", "app").ok().stdout), "\n")
+		slices.Sort(lines)
+		if !slices.Equal(lines, []string{"bad", "to syslog"}) {
+			return fmt.Errorf("it says %q", lines)
+		}
+		return nil
+	})
 	h.in(dir, "logs", "none").ok().says("")
 	h.in(dir, "down", "-t", "0").ok()
 	bad := h.project("bad", "compose.yml", "services: {app: {image: busybox, command: \"true\", logging: {driver: syslog, options: {syslog-address: \"unixgram:///nowhere\"}}}}\n")

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 )
 
@@ -26,6 +28,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e: the scenarios make real containers and need root")
 		return 1
 	}
+	heedSignals()
 	dir, err := os.MkdirTemp("", "ce-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -50,6 +53,18 @@ func run(m *testing.M) int {
 	stock = filepath.Join(dir, "stock")
 	moreInParallel()
 	return m.Run()
+}
+
+// heedSignals has programs that scenarios start end by the signals that a shell
+// without job control has its background commands ignore, and with them all
+// that descends from these: whoever starts the tests by "make test &".
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(s) {
+			// One that is caught here has its default effect in a child.
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // provide has the binary built, or takes the one that COMPOSE_E2E_BINARY names:

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // fetch reads a manifest or blob of a registry.
@@ -73,7 +72,7 @@ func TestPublish(t *testing.T) {
 	}
 
 	// What may be meant for us alone is asked about.
-	asked := h.run(time.Minute, dir, strings.NewReader("n\n"), "publish", ref)
+	asked := h.run(patience, dir, strings.NewReader("n\n"), "publish", ref)
 	if asked.code != 130 || !strings.Contains(asked.stdout, `service "web": env_file`) {
 		t.Errorf("declined: %d %s%s", asked.code, asked.stdout, asked.stderr)
 	}
@@ -182,7 +181,7 @@ func TestPublishRefused(t *testing.T) {
 		"services: {web: {image: x, env_file: [{path: .none, required: false}]}}\nconfigs: {c: {content: '${INTERPOLATED}'}}": `service "web": env_file`,
 	} {
 		dir := h.project("asked", "compose.yaml", file)
-		r := h.run(time.Minute, dir, bytes.NewReader(nil), "publish", "127.0.0.1:1/x:1")
+		r := h.run(patience, dir, bytes.NewReader(nil), "publish", "127.0.0.1:1/x:1")
 		if r.code != 130 || !strings.Contains(r.stdout, "\n  "+question) || !strings.Contains(r.stdout, "Are you ok to publish these? [yN]") {
 			t.Errorf("%s: %d %s%s", file, r.code, r.stdout, r.stderr)
 		}

@@ -35,12 +35,7 @@ import (
 func startRegistry(t *testing.T, lines string) (address string) {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close()
+	address = net.JoinHostPort("127.0.0.1", unusedPort())
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %s}\n  delete: {enabled: true}\nhttp:\n  addr: %s\n%s", filepath.Join(dir, "data"), address, lines)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -163,7 +158,7 @@ func TestMultiArchPull(t *testing.T) {
 	manifests := []map[string]any{}
 	for _, arch := range []string{"amd64", "arm64", "s390x"} {
 		ref := address + "/multi:" + arch
-		h.runAs("docker", time.Minute, h.root, bytes.NewReader(busyboxTar(t)), "image", "import", "--platform", "linux/"+arch, "-c", "ENV ARCH="+arch, "-", ref).ok()
+		h.runAs("docker", patience, h.root, bytes.NewReader(busyboxTar(t)), "image", "import", "--platform", "linux/"+arch, "-c", "ENV ARCH="+arch, "-", ref).ok()
 		out := h.docker("push", ref).ok().stdout
 		m := regexp.MustCompile(`digest: (sha256:[0-9a-f]{64}) size: (\d+)`).FindStringSubmatch(out)
 		manifests = append(manifests, map[string]any{
@@ -395,16 +390,16 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.runAs("docker", time.Minute, dir, bytes.NewReader(data), "load").ok().says("Loaded image: copied:d")
-	other.runAs("docker", time.Minute, dir, strings.NewReader("no archive"), "load").fails(1, "archive")
+	other.runAs("docker", patience, dir, bytes.NewReader(data), "load").ok().says("Loaded image: copied:d")
+	other.runAs("docker", patience, dir, strings.NewReader("no archive"), "load").fails(1, "archive")
 	plain, err := os.ReadFile(file("docker.tar"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	damaged := bytes.Replace(plain, []byte("saved\n"), []byte("faked\n"), 1)
-	other.runAs("docker", time.Minute, dir, bytes.NewReader(damaged), "load").ok() // the layers are here already
+	other.runAs("docker", patience, dir, bytes.NewReader(damaged), "load").ok() // the layers are here already
 	empty := newHost(t)
-	empty.runAs("docker", time.Minute, dir, bytes.NewReader(damaged), "load").fails(1, "diff ID")
+	empty.runAs("docker", patience, dir, bytes.NewReader(damaged), "load").fails(1, "diff ID")
 	empty.docker("images", "-q").says("")
 
 	history := h.docker("history", "app").ok().stdout

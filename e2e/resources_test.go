@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,7 +51,12 @@ func TestNetworkVerbs(t *testing.T) {
 	h.docker("run", "-d", "--name", "web", "--network", "backend", "--ip", "10.231.7.77", "--network-alias", "site", "busybox", "httpd", "-f", "-h", "/etc").ok()
 	h.docker("network", "inspect", "-f", `{{.Name}} {{(index .IPAM.Config 0).Subnet}} {{(index .IPAM.Config 0).Gateway}} {{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}`, id[:6]).
 		says("backend 10.231.7.0/24 10.231.7.9 web 10.231.7.77/24")
-	h.docker("run", "--rm", "--network", "backend", "busybox", "wget", "-qO-", "http://site/group").says("root:x:0:\nguest:x:1000:\nstaff:x:50:guest")
+	eventually(t, "the page of site", func() error {
+		if out := h.docker("run", "--rm", "--network", "backend", "busybox", "wget", "-qO-", "http://site/group"); out.stdout != "root:x:0:\nguest:x:1000:\nstaff:x:50:guest\n" {
+			return fmt.Errorf("%q %s", out.stdout, out.stderr)
+		}
+		return nil
+	})
 	h.docker("network", "rm", "backend").fails(1, "in use by web")
 	h.docker("network", "rm", "bridge").fails(1, "pre-defined network and cannot be removed")
 	h.docker("network", "rm", "nosuch").fails(1, "network nosuch not found")

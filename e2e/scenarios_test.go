@@ -172,12 +172,12 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// patiently waits for what happens in its own time, for a minute at most.
+// patiently waits for what happens in its own time.
 func patiently(ts *testscript.TestScript, done func() bool) {
 	pause := 20 * time.Millisecond
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(pause) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(pause) {
 		if time.Now().After(deadline) {
-			ts.Fatalf("not within a minute")
+			ts.Fatalf("not within %s", patience)
 		}
 		pause = min(pause*3/2, time.Second) // each attempt is shown when the scenario fails
 	}
@@ -188,7 +188,7 @@ func getPage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: get URL")
 	}
-	patiently(ts, func() bool { return status(ts, []string{"curl", "-sSfg", "--max-time", "5", args[0]}) == 0 })
+	patiently(ts, func() bool { return status(ts, []string{"curl", "-sSfg", "--max-time", "20", args[0]}) == 0 })
 }
 
 // says LINE... wants exactly these lines on standard output.
@@ -216,13 +216,17 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: port NAME...")
 	}
 	for _, name := range args {
-		for {
-			port := fmt.Sprint(20000 + (os.Getpid()*97+int(nextPort.Add(1)))%10000)
-			if l, err := net.Listen("tcp", ":"+port); err == nil {
-				l.Close()
-				ts.Setenv(name, port)
-				break
-			}
+		ts.Setenv(name, unusedPort())
+	}
+}
+
+// unusedPort is a port that nobody listens on and that the kernel gives nobody.
+func unusedPort() string {
+	for {
+		port := fmt.Sprint(20000 + (os.Getpid()*97+int(nextPort.Add(1)))%10000)
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			l.Close()
+			return port
 		}
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,10 +30,10 @@ services:
     volumes: [other:/other]
   job:
     image: busybox
-    command: sh -c "sleep 0.5; exit 7"
+    command: sh -c "sleep $PAUSE; exit 7"
     profiles: [job]
 volumes: {data: {}, other: {}}
-`, "note.txt", "from the host\n")
+`, "note.txt", "from the host\n", ".env", "PAUSE=1\n")
 
 	// scale
 	h.in(dir, "scale", "web=3").ok()
@@ -77,9 +78,13 @@ volumes: {data: {}, other: {}}
 	}
 
 	// wait
-	// The job may have ended before wait is there, which is an error: once more.
+	// The job may have ended before wait is there, which is an error: once more,
+	// and it lasts twice as long.
 	waits := func(args ...string) (r result) {
+		pause := 1
 		eventually(t, "wait", func() error {
+			writeFile(t, filepath.Join(dir, ".env"), fmt.Sprintf("PAUSE=%d\n", pause), 0o644)
+			pause *= 2
 			h.in(dir, "up", "-d", "job").ok()
 			if r = h.in(dir, append([]string{"wait"}, args...)...); r.code == 1 && strings.Contains(r.stderr, "no containers for project") {
 				return errors.New(r.stderr)

@@ -66,12 +66,15 @@ func TestChapterStack(t *testing.T) {
 				t.Errorf("ps does not show %q:\n%s", want, ps)
 			}
 		}
-		logs := h.in(dir, "logs", "--no-color").ok().stdout
-		for _, want := range []string{"application-1  | ", "GET /employees", "database-1     | ", "ready for connections"} {
-			if !strings.Contains(logs, want) {
-				t.Errorf("logs do not show %q:\n%s", want, logs)
+		eventually(t, "the logs", func() error {
+			logs := h.in(dir, "logs", "--no-color").ok().stdout
+			for _, want := range []string{"application-1  | ", "GET /employees", "database-1     | ", "ready for connections"} {
+				if !strings.Contains(logs, want) {
+					return fmt.Errorf("no %q in\n%s", want, logs)
+				}
 			}
-		}
+			return nil
+		})
 		who := h.in(dir, "exec", "-T", "database", "sh", "-c", "tr '\\0' ' ' </proc/1/cmdline; stat -c ' %U' /proc/1").ok().stdout
 		if !strings.Contains(who, "mariadbd") || !strings.Contains(who, "mysql") {
 			t.Errorf("PID 1 of the database is not mariadbd run by mysql: %s", who)
@@ -101,10 +104,13 @@ func TestChapterStack(t *testing.T) {
 			}
 			return err
 		})
-		restarts := h.in(dir, "logs", "--no-color", "database").ok().stdout
-		if n := strings.Count(restarts, "ready for connections"); n < 2 {
-			t.Errorf("the server became ready %d times, want at least 2", n)
-		}
+		eventually(t, "the server is ready at least twice", func() error {
+			restarts := h.in(dir, "logs", "--no-color", "database").ok().stdout
+			if n := strings.Count(restarts, "ready for connections"); n < 2 {
+				return fmt.Errorf("%d times", n)
+			}
+			return nil
+		})
 	})
 
 	t.Run("data survives down and up", func(t *testing.T) {

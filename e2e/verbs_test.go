@@ -112,18 +112,14 @@ func TestLogs(t *testing.T) {
 	h.in(dir, "logs", "nope").fails(1, "no such service: nope")
 
 	// Followed until the container has ended; the last line is there.
-	done := make(chan result, 1)
-	go func() { done <- h.in(dir, "logs", "-f", "--no-color", "db") }()
-	time.Sleep(100 * time.Millisecond)
+	follower := h.begins(dir, "logs", "-f", "--no-color", "db")
+	follower.says("db-1  | first\n")
+	follower.says("db-1  | second\n")
 	h.in(dir, "exec", "-T", "db", "sh", "-c", "echo from exec > /proc/1/fd/1").ok()
 	h.in(dir, "kill", "db").ok()
-	select {
-	case r := <-done:
-		if out := r.ok().stdout; !strings.HasSuffix(out, "db-1  | from exec\ndb-1 exited with code 137\n") {
-			t.Errorf("logs -f: %q", out)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("logs -f goes on after the end of the container")
+	follower.ends(0)
+	if out := follower.stdout.String(); !strings.HasSuffix(out, "db-1  | from exec\ndb-1 exited with code 137\n") {
+		t.Errorf("logs -f: %q", out)
 	}
 	h.in(dir, "down").ok()
 }
@@ -139,7 +135,7 @@ func TestExec(t *testing.T) {
 	h.in(dir, "exec", "-T", "--index", "3", "web", "true").fails(1, `service "web" is not running container #3`)
 	h.in(dir, "exec", "-T", "nope", "true").fails(1, `service "nope" is not running`)
 	h.in(dir, "exec", "web").fails(1)
-	in := h.run(time.Minute, dir, strings.NewReader("one\ntwo\n"), "exec", "-T", "db", "wc", "-l")
+	in := h.run(patience, dir, strings.NewReader("one\ntwo\n"), "exec", "-T", "db", "wc", "-l")
 	in.says("2")
 	h.in(dir, "exec", "-T", "-d", "db", "sh", "-c", "echo detached > /tmp/x").ok()
 	eventually(t, "what the detached command writes", func() error {
@@ -159,7 +155,7 @@ func TestRun(t *testing.T) {
 	h.in(dir, "run", "--rm", "-T", "web", "sh", "-c", "echo $GREETING; exit 3").fails(3)
 	h.in(dir, "run", "--rm", "-T", "-e", "GREETING=bye", "-w", "/etc", "-u", "guest", "-l", "a=b", "web", "sh", "-c", "echo $GREETING; pwd; id -un").says("bye\n/etc\nguest")
 	h.in(dir, "run", "--rm", "-T", "--entrypoint", "echo -n", "web", "from", "entrypoint").says("from entrypoint")
-	h.run(time.Minute, dir, strings.NewReader("a b\n"), "run", "--rm", "-T", "web", "wc", "-w").says("2")
+	h.run(patience, dir, strings.NewReader("a b\n"), "run", "--rm", "-T", "web", "wc", "-w").says("2")
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("mounted"), 0o644); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // background is a command that goes on while a scenario does.
@@ -50,8 +51,22 @@ func (b *background) interrupted(code int) {
 	if err := b.signal(syscall.SIGINT); err != nil {
 		b.t.Fatal(err)
 	}
+	b.ends(code)
+}
+
+// ends waits for the command's end and compares its exit status.
+func (b *background) ends(code int) {
+	b.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- b.wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(patience):
+		b.t.Fatalf("the command goes on\nstdout: %s\nstderr: %s", b.stdout.String(), b.stderr.String())
+	}
 	got := 0
-	if err := b.wait(); err != nil {
+	if err != nil {
 		got = -1
 		if e, ok := err.(interface{ ExitCode() int }); ok {
 			got = e.ExitCode()
