@@ -108,11 +108,10 @@ func (w *world) leaks() {
 	}
 	// The kernel takes interfaces away with their namespaces, in its own time.
 	out := "?"
-	for range 50 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if out = w.host.sh(w.t, "ip -o link | grep -E ' c[bv]' || true; nft list ruleset | grep -E 'compose-' || true"); out == "" {
 			break
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	if out != "" {
 		w.t.Errorf("left on the host:\n%s", out)
@@ -202,16 +201,24 @@ func (h *hostNS) serve(t testing.TB, who, addr string) {
 	}))
 }
 
-// call connects from the namespace and returns the answer, or the error's text.
+// patience is how long is waited for what must come: only a failure takes it up.
+const patience = 2 * time.Minute
+
+// call connects from the namespace and returns the answer, or the error's text:
+// soon where none is expected.
 func (h *hostNS) call(network, addr string) string {
+	return h.callWithin(400*time.Millisecond, network, addr)
+}
+
+func (h *hostNS) callWithin(limit time.Duration, network, addr string) string {
 	answer := ""
 	err := h.run(func() error {
-		c, err := net.DialTimeout(network, addr, 400*time.Millisecond)
+		c, err := net.DialTimeout(network, addr, limit)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(400 * time.Millisecond))
+		_ = c.SetDeadline(time.Now().Add(limit))
 		if network == "udp" {
 			_, _ = c.Write([]byte("hello"))
 			buf := make([]byte, 100)
@@ -229,15 +236,16 @@ func (h *hostNS) call(network, addr string) string {
 	return answer
 }
 
-// answers calls until it hears what it wants: on a busy machine the time of
-// one call may be too short.
+// answers calls until it hears what it wants: the first datagrams to somebody
+// new may be lost, and on a busy machine a call takes its time.
 func (h *hostNS) answers(t testing.TB, network, addr, prefix string) {
 	t.Helper()
-	got := ""
-	for range 10 {
-		if got = h.call(network, addr); strings.HasPrefix(got, prefix) {
+	got, limit := "", 400*time.Millisecond
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if got = h.callWithin(limit, network, addr); strings.HasPrefix(got, prefix) {
 			return
 		}
+		limit = min(limit*3/2, 5*time.Second)
 	}
 	t.Errorf("got %q, want %q", got, prefix)
 }

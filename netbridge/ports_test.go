@@ -164,7 +164,7 @@ func (c *container) resolve(t testing.TB, name string) string {
 			})
 			return conn, err
 		}}
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		addrs, err := r.LookupHost(ctx, name+".")
 		text = strings.Join(addrs, " ")

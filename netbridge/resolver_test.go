@@ -89,7 +89,7 @@ func TestNames(t *testing.T) {
 		must(t, web1.run(func() (err error) {
 			q := new(dns.Msg)
 			q.SetQuestion(name, kind)
-			m, _, err = (&dns.Client{Net: network}).Exchange(q, "127.0.0.11:53")
+			m, _, err = (&dns.Client{Net: network, Timeout: 20 * time.Second}).Exchange(q, "127.0.0.11:53")
 			return err
 		}))
 		return m

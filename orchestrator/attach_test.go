@@ -29,7 +29,7 @@ func (r *rig) start(file string, a AttachOptions, containers int) <-chan outcome
 		code, err := r.UpAttached(r.t.Context(), p, UpOptions{}, a)
 		out <- outcome{code, err}
 	}()
-	for range 2000 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		r.host.mu.Lock()
 		running := 0
 		for _, s := range r.host.states {
@@ -41,7 +41,6 @@ func (r *rig) start(file string, a AttachOptions, containers int) <-chan outcome
 		if running == containers {
 			return out
 		}
-		time.Sleep(time.Millisecond)
 	}
 	r.t.Fatal("not everything has started")
 	return nil
@@ -52,7 +51,7 @@ func (r *rig) outcome(ch <-chan outcome) outcome {
 	select {
 	case o := <-ch:
 		return o
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("up does not end")
 		return outcome{}
 	}

@@ -86,13 +86,27 @@ func TestMain(m *testing.M) {
 	if dir, err := sharedLayer(); err == nil {
 		os.RemoveAll(dir)
 	}
-	for what, n := range leftovers() {
-		if n > before[what] {
-			fmt.Printf("left behind: %d more %s\n", n-before[what], what)
-			code = 1
-		}
+	left := more(before)
+	for deadline := time.Now().Add(time.Minute); len(left) > 0 && time.Now().Before(deadline); left = more(before) {
+		// A finalizer may still hold a file of a test, and the kernel a group.
+		goruntime.GC()
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, what := range left {
+		fmt.Println("left behind:", what)
+		code = 1
 	}
 	os.Exit(code)
+}
+
+// more lists what there is more of than before.
+func more(before map[string]int) (list []string) {
+	for what, n := range leftovers() {
+		if n > before[what] {
+			list = append(list, fmt.Sprintf("%d more %s", n-before[what], what))
+		}
+	}
+	return list
 }
 
 // leftovers counts what a container consists of: of this process only, so that
@@ -115,9 +129,6 @@ func leftovers() map[string]int {
 			count["mounts"]++
 		}
 	}
-	// A finalizer may still hold a file of a test.
-	goruntime.GC()
-	time.Sleep(20 * time.Millisecond)
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {
 		link, _ := os.Readlink("/proc/self/fd/" + fd.Name())

@@ -93,7 +93,7 @@ func TestExit(t *testing.T) {
 			stdin.Close()
 			cmd.Wait()
 		})
-		if got, ok := Exit(f, 5*time.Second); got != want || !ok {
+		if got, ok := Exit(f, time.Minute); got != want || !ok {
 			t.Errorf("%s: got %x, %v", line, got, ok)
 		}
 		f.Close()

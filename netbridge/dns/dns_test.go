@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,17 +28,28 @@ func (f fixed) Reverse(a netip.Addr) ([]string, bool) {
 	return nil, netip.MustParsePrefix("172.17.0.0/16").Contains(a)
 }
 
+// listen takes a port of the loopback that nobody has, in both protocols.
+func listen(t testing.TB) (*net.UDPConn, *net.TCPListener) {
+	t.Helper()
+	for range 100 {
+		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: udp.LocalAddr().(*net.UDPAddr).Port})
+		if err == nil {
+			return udp, tcp
+		}
+		udp.Close()
+	}
+	t.Fatal("no port is free in both protocols")
+	return nil, nil
+}
+
 // upstream is a name server of the test's own on loopback.
 func upstream(t *testing.T, handle dns.HandlerFunc) netip.AddrPort {
 	t.Helper()
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp4", c.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, l := listen(t)
 	for _, s := range []*dns.Server{{PacketConn: c, Handler: handle}, {Listener: l, Handler: handle}} {
 		started := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(started) }
@@ -65,28 +77,28 @@ func answer(code int, texts ...string) dns.HandlerFunc {
 // serve starts a server; what it returns asks it a question.
 func serve(t testing.TB, names Names, upstreams ...netip.AddrPort) (ask func(network, name string, kind uint16) *dns.Msg, addr string) {
 	t.Helper()
-	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: udp.LocalAddr().(*net.UDPAddr).Port})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return serveWith(t, usualPatience, names, upstreams...)
+}
+
+func serveWith(t testing.TB, patience time.Duration, names Names, upstreams ...netip.AddrPort) (ask func(network, name string, kind uint16) *dns.Msg, addr string) {
+	t.Helper()
+	udp, tcp := listen(t)
 	c := Config{Names: names, Dial: func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, to.String())
 	}}
 	if upstreams != nil {
 		c.Upstream = func() []netip.AddrPort { return upstreams }
 	}
-	s := Serve(udp, tcp, New(c))
+	r := New(c)
+	r.patience = patience
+	s := Serve(udp, tcp, r)
 	t.Cleanup(s.Close)
 	addr = udp.LocalAddr().String()
 	return func(network, name string, kind uint16) *dns.Msg {
 		t.Helper()
 		q := new(dns.Msg)
 		q.SetQuestion(dns.Fqdn(name), kind)
-		m, _, err := (&dns.Client{Net: network, Timeout: 6 * time.Second}).Exchange(q, addr)
+		m, _, err := (&dns.Client{Net: network, Timeout: 20 * time.Second}).Exchange(q, addr)
 		if err != nil {
 			t.Fatalf("%s %s: %v", network, name, err)
 		}
@@ -185,23 +197,27 @@ func TestForward(t *testing.T) {
 		network string
 		code    int
 		answers int
-		within  time.Duration
 	}{
-		{"the first answers", []netip.AddrPort{good, broken}, "udp", dns.RcodeSuccess, 1, 300 * time.Millisecond},
-		{"over TCP", []netip.AddrPort{good}, "tcp", dns.RcodeSuccess, 1, 300 * time.Millisecond},
-		{"a failing one is passed over", []netip.AddrPort{broken, good}, "udp", dns.RcodeSuccess, 1, 300 * time.Millisecond},
-		{"one that is not there too", []netip.AddrPort{closed, good}, "udp", dns.RcodeSuccess, 1, 300 * time.Millisecond},
-		{"a silent one costs its patience", []netip.AddrPort{silent, good}, "udp", dns.RcodeSuccess, 1, 900 * time.Millisecond},
-		{"a missing name is an answer", []netip.AddrPort{missing, good}, "udp", dns.RcodeNameError, 0, 300 * time.Millisecond},
-		{"all fail", []netip.AddrPort{broken, closed}, "udp", dns.RcodeServerFailure, 0, 300 * time.Millisecond},
-		{"no server", []netip.AddrPort{}, "udp", dns.RcodeServerFailure, 0, 300 * time.Millisecond},
-		{"a long answer over TCP", []netip.AddrPort{long}, "tcp", dns.RcodeSuccess, 3, 300 * time.Millisecond},
+		{"the first answers", []netip.AddrPort{good, broken}, "udp", dns.RcodeSuccess, 1},
+		{"over TCP", []netip.AddrPort{good}, "tcp", dns.RcodeSuccess, 1},
+		{"a failing one is passed over", []netip.AddrPort{broken, good}, "udp", dns.RcodeSuccess, 1},
+		{"one that is not there too", []netip.AddrPort{closed, good}, "udp", dns.RcodeSuccess, 1},
+		{"a silent one costs its patience", []netip.AddrPort{silent, good}, "udp", dns.RcodeSuccess, 1},
+		{"a missing name is an answer", []netip.AddrPort{missing, good}, "udp", dns.RcodeNameError, 0},
+		{"all fail", []netip.AddrPort{broken, closed}, "udp", dns.RcodeServerFailure, 0},
+		{"no server", []netip.AddrPort{}, "udp", dns.RcodeServerFailure, 0},
+		{"a long answer over TCP", []netip.AddrPort{long}, "tcp", dns.RcodeSuccess, 3},
 	} {
-		ask, _ := serve(t, fixed{}, c.servers...)
-		begin := time.Now()
+		// Only where one is silent patience runs out; who waited for it
+		// elsewhere would come to the end of all time for an answer.
+		patience := time.Hour
+		if slices.Contains(c.servers, silent) {
+			patience = 10 * time.Millisecond
+		}
+		ask, _ := serveWith(t, patience, fixed{}, c.servers...)
 		m := ask(c.network, "example.org", dns.TypeTXT)
-		if took := time.Since(begin); m.Rcode != c.code || len(m.Answer) != c.answers || took > c.within {
-			t.Errorf("%s: %s, %d answers, after %v", c.what, dns.RcodeToString[m.Rcode], len(m.Answer), took)
+		if m.Rcode != c.code || len(m.Answer) != c.answers {
+			t.Errorf("%s: %s, %d answers", c.what, dns.RcodeToString[m.Rcode], len(m.Answer))
 		}
 	}
 	if asked.Load() != 1 {

@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// A server that has not answered after patience does not stop the next
-	// from being asked beside it; whoever answers first is believed.
-	patience = 400 * time.Millisecond
+	// See Resolver.patience.
+	usualPatience = 400 * time.Millisecond
 	// Lost datagrams are sent again.
 	resend = 1500 * time.Millisecond
 	// Below the 5 s after which resolvers of C libraries ask again.
@@ -69,7 +68,7 @@ func (r *Resolver) forward(q *dns.Msg, network string) *dns.Msg {
 			go ask(servers[next])
 			next++
 			waiting++
-			timer.Reset(patience)
+			timer.Reset(r.patience)
 		}
 	}
 	return orFailure(fallback, q)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -37,13 +38,16 @@ type Config struct {
 // Resolver answers queries.
 type Resolver struct {
 	Config
-	ctx   context.Context
-	close context.CancelFunc
+	// A server that has not answered after patience does not stop the next
+	// from being asked beside it; whoever answers first is believed.
+	patience time.Duration
+	ctx      context.Context
+	close    context.CancelFunc
 }
 
 // New returns a resolver.
 func New(c Config) *Resolver {
-	r := &Resolver{Config: c}
+	r := &Resolver{Config: c, patience: usualPatience}
 	r.ctx, r.close = context.WithCancel(context.Background())
 	return r
 }

@@ -112,7 +112,7 @@ func (c *collector) emit(e Entry) {
 
 func (c *collector) wait(t *testing.T, want ...string) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		c.mu.Lock()
 		got := slices.Clone(c.got)
@@ -198,7 +198,7 @@ func TestFollowEnds(t *testing.T) {
 				if !errors.Is(err, end.want) {
 					t.Errorf("got %v", err)
 				}
-			case <-time.After(5 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("it goes on")
 			}
 		})

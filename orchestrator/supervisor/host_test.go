@@ -121,7 +121,7 @@ func (h *host) start(id string) {
 // wait waits for the container's end, whoever its supervisor is by then.
 func (h *host) wait(id string) int {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	w, err := h.client.Wait(ctx, id, api.NotRunning)
 	if err != nil {
@@ -174,13 +174,17 @@ func (h *host) kill(name string) {
 	})
 }
 
+// patience is how long is waited for what must come about: only a failure takes
+// it up.
+const patience = 2 * time.Minute
+
 // soon waits until something is so.
 func (h *host) soon(what string, so func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !so(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			said, _ := os.ReadFile(api.Log(h.roots, project))
-			h.t.Fatalf("not so after 10 s: %s\n%s", what, said)
+			h.t.Fatalf("not so after %s: %s\n%s", patience, what, said)
 		}
 	}
 }

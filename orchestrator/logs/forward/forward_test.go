@@ -25,7 +25,7 @@ func listen(t *testing.T) (path string, next func() string) {
 	return path, func() string {
 		t.Helper()
 		buf := make([]byte, 64<<10)
-		if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := c.Read(buf)
