@@ -113,7 +113,7 @@ func TestPublish(t *testing.T) {
 	if !strings.Contains(config, "image: "+address+"/base:1@sha256:") || !strings.Contains(config, "FROM_FILE:") || !strings.Contains(config, "user: guest") || !strings.Contains(config, "over: ") {
 		t.Errorf("config: %s", config)
 	}
-	other.in(away, append(remote, "up", "-d")...).ok()
+	other.in(away, append(remote, "up", "-d", "-y")...).ok()
 	other.in(away, "-p", "remote", "exec", "-T", "web", "sh", "-c", "echo $NAME $FROM_FILE; id -un").ok().says("nobody 1\nguest")
 	other.in(away, append(remote, "down")...).ok()
 	// And from another file's include.

@@ -32,8 +32,8 @@ type Options struct {
 	// Compatibility names containers and images with underscores: the project
 	// then has COMPOSE_COMPATIBILITY in its environment.
 	Compatibility bool
-	// Remote fetches files that are not of this host; nil: they are not known.
-	Remote       loader.ResourceLoader
+	// Remotes fetch files that are not of this host.
+	Remotes      []loader.ResourceLoader
 	AllResources bool // keep networks and volumes that no service uses
 }
 
@@ -143,8 +143,8 @@ func (o Options) options(steps []cli.ProjectOptionsFn) (*cli.ProjectOptions, err
 	if o.Compatibility {
 		environ = append(slices.Clip(environ), "COMPOSE_COMPATIBILITY=true")
 	}
-	if o.Remote != nil {
-		steps = append(steps, cli.WithResourceLoader(o.Remote))
+	for _, r := range o.Remotes {
+		steps = append(steps, cli.WithResourceLoader(r))
 	}
 	options, err := cli.NewProjectOptions(o.Files, append(steps,
 		cli.WithWorkingDirectory(dir),

@@ -34,6 +34,7 @@ type App struct {
 	InsecureRegistries      []string
 	old                     oldFlags
 	dryRunSteps             int // printed
+	remotes                 *remotes
 
 	args       []string // the command line
 	onlyBuilds bool     // the verb does nothing but build

@@ -101,6 +101,9 @@ func runRun(cmd *cobra.Command, app *App, f *runFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := app.askForRemote(ctx, p, false); err != nil {
+		return err
+	}
 	if p, err = f.createFlags.apply(p); err != nil {
 		return err
 	}

@@ -33,10 +33,13 @@ func (app *App) load(ctx context.Context, services []string) (*spec.Project, err
 }
 
 func (app *App) specOptions(services []string) spec.Options {
+	if app.remotes == nil {
+		app.remotes = newRemotes(app)
+	}
 	return spec.Options{
 		Files: app.Files, ProjectName: app.ProjectName, ProjectDir: app.ProjectDir,
 		EnvFiles: app.EnvFiles, Profiles: app.Profiles, Services: services, Compatibility: app.Compatibility,
-		AllResources: app.AllResources, Remote: &published{app: app},
+		AllResources: app.AllResources, Remotes: app.remotes.loaders(),
 	}
 }
 

@@ -103,6 +103,9 @@ func runUp(cmd *cobra.Command, app *App, f *upFlags, services []string) error {
 	if err != nil {
 		return err
 	}
+	if err := app.askForRemote(ctx, p, f.yes); err != nil {
+		return err
+	}
 	if p, err = f.apply(p); err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type Source struct {
 	Header         string // an authorization header of HTTP instead
 	SSHSocket      string // of an agent
 	KnownHosts     string // lines of known_hosts; "": the user's own file
+	// UserConfig lets the user's configuration of Git and SSH count, with the
+	// credentials that it knows, as if it was the user who ran git.
+	UserConfig bool
 }
 
 // Repository is a copy of a remote that is kept from build to build, below a
@@ -200,8 +203,8 @@ func (r *Repository) git(ctx context.Context, dir string, args ...string) ([]byt
 	return r.gitEnv(ctx, nil, args...)
 }
 
-// gitEnv runs the program away from the user's own configuration: what a
-// repository says must not run anything here.
+// gitEnv runs the program, where not told otherwise away from the user's own
+// configuration. What a repository says must not run anything here.
 func (r *Repository) gitEnv(ctx context.Context, env []string, args ...string) ([]byte, error) {
 	config := []string{"-c", "core.hooksPath=/dev/null", "-c", "init.defaultBranch=main", "-c", "advice.detachedHead=false", "-c", "safe.directory=*", "-c", "core.fsmonitor=false"}
 	switch {
@@ -211,18 +214,7 @@ func (r *Repository) gitEnv(ctx context.Context, env []string, args ...string) (
 		config = append(config, "-c", "http.extraHeader=Authorization: basic "+basic("x-access-token", r.src.Token))
 	}
 	cmd := exec.CommandContext(ctx, "git", append(config, args...)...)
-	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + r.tmp, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "LC_ALL=C",
-		"GIT_ALLOW_PROTOCOL=git:http:https:ssh", "GIT_SSH_COMMAND=" + r.ssh(),
-	}, env...)
-	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"} {
-		if v, ok := os.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+v)
-		}
-	}
-	if r.src.SSHSocket != "" {
-		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+r.src.SSHSocket)
-	}
+	cmd.Env = append(r.environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -240,16 +232,4 @@ func (r *Repository) gitEnv(ctx context.Context, env []string, args ...string) (
 		return nil, fmt.Errorf("%s: %s", r.src.URL, strings.ReplaceAll(said, "\n", "; "))
 	}
 	return out, nil
-}
-
-// ssh is the command for the ssh protocol: hosts have to be known.
-func (r *Repository) ssh() string {
-	command := "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes"
-	if r.src.KnownHosts != "" {
-		file := filepath.Join(r.tmp, "known_hosts")
-		if os.WriteFile(file, []byte(r.src.KnownHosts), 0o600) == nil {
-			command += " -o UserKnownHostsFile=" + file
-		}
-	}
-	return command
 }
