@@ -169,7 +169,7 @@ func (a *attached) attach(all []*Container) error {
 	if err != nil {
 		return err
 	}
-	if a.w.events, err = sup.Events(a.w.ctx); err != nil {
+	if err := a.w.listen(sup); err != nil {
 		return err
 	}
 	var names []string
@@ -181,15 +181,21 @@ func (a *attached) attach(all []*Container) error {
 	}
 	a.Say("Attaching to " + strings.Join(names, ", "))
 	a.Sink.Register(names...)
+	var begun []<-chan struct{}
 	for _, c := range all {
 		if _, ours := a.project.Services[c.Service]; c.OneOff || !ours {
 			continue
 		}
 		if slices.Contains(a.AttachTo, c.Service) {
-			a.w.follow(c, LogOptions{Tail: 0})
+			begun = append(begun, a.w.follow(c, LogOptions{Tail: 0}))
 		} else if c.Service == a.ExitCodeFrom || a.OnExit != OnExitIgnore {
 			a.w.observeOnly(c)
 		}
+	}
+	// Where they begin to read is where the containers' output ends by then: no
+	// container may write before.
+	for _, b := range begun {
+		<-b
 	}
 	return nil
 }

@@ -186,3 +186,48 @@ func TestFollowLogs(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// TestAttachedMissesNothing: a container starts only once its output is read.
+func TestAttachedMissesNothing(t *testing.T) {
+	r, s := newRig(t), &sink{}
+	up := r.start("services: {a: {image: i}, b: {image: i}}", attachTo(s, "a", "b"), 2)
+	r.host.ends("shop-a-1", 0, engine.Exited)
+	r.host.ends("shop-b-1", 0, engine.Exited)
+	r.outcome(up)
+	did := r.did()
+	first := slices.IndexFunc(did, func(d string) bool { return strings.HasPrefix(d, "start ") })
+	for _, read := range []string{"read shop-a-1", "read shop-b-1"} {
+		if i := slices.Index(did, read); i < 0 || i > first {
+			t.Errorf("%s comes too late in %q", read, did)
+		}
+	}
+}
+
+// TestFollowOverRuns: one reader shows all runs of a container.
+func TestFollowOverRuns(t *testing.T) {
+	r, s := newRig(t), &sink{}
+	r.host.supervised = true
+	p := load(t, "services: {a: {image: i}, b: {image: i}}")
+	r.up(p, UpOptions{})
+	done := make(chan error, 1)
+	go func() {
+		done <- r.Logs(t.Context(), Selection{Name: "shop", Project: p}, 0, LogOptions{Tail: -1, Follow: true}, s)
+	}()
+	for !strings.Contains(s.String(), "old line of shop-a-1") || !strings.Contains(s.String(), "old line of shop-b-1") {
+		time.Sleep(time.Millisecond)
+	}
+	r.host.ends("shop-a-1", 1, engine.Exited)
+	r.host.starts("shop-a-1") // before or after the reader has come to the end
+	r.host.ends("shop-b-1", 2, engine.Exited)
+	for !strings.Contains(s.String(), "b-1 exited with code 2") {
+		time.Sleep(time.Millisecond)
+	}
+	r.host.ends("shop-a-1", 3, engine.Exited)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	got := s.String()
+	if strings.Count(got, "old line of shop-a-1") != 1 || !strings.Contains(got, "a-1 exited with code 1\n") || !strings.HasSuffix(got, "a-1 exited with code 3") {
+		t.Errorf("got\n%s", got)
+	}
+}

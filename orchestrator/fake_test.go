@@ -276,6 +276,9 @@ func (s *fakeSupervisor) set(id, verb string, status engine.Status) error {
 	}
 	h.note("%s %s", verb, c.Spec.Name)
 	h.states[id].Status = status
+	if status == engine.Exited {
+		h.states[id].FinishedAt = time.Now()
+	}
 	action := map[string]string{"start": "start", "stop": "die", "kill": "die"}[verb]
 	for _, ch := range h.events {
 		ch <- LifeEvent{ID: id, Action: action}
@@ -410,6 +413,11 @@ func (h *fakeHost) Logs(ctx context.Context, id string, opts LogOptions, emit fu
 	if !opts.Follow {
 		return nil
 	}
+	time.Sleep(5 * time.Millisecond) // it finds its place in its own time
+	h.mu.Lock()
+	h.note("read %s", name)
+	h.mu.Unlock()
+	opts.Idle()
 	for {
 		select {
 		case <-ctx.Done():
@@ -431,12 +439,25 @@ func (s *fakeSupervisor) Events(context.Context) (<-chan LifeEvent, error) {
 	return ch, nil
 }
 
+// starts lets a container start by itself.
+func (h *fakeHost) starts(name string) {
+	defer h.lock()()
+	for id, c := range h.containers {
+		if c.Spec.Name == name {
+			h.states[id].Status = engine.Running
+			for _, ch := range h.events {
+				ch <- LifeEvent{ID: id, Action: "start"}
+			}
+		}
+	}
+}
+
 // ends lets a container end by itself.
 func (h *fakeHost) ends(name string, code int, status engine.Status) {
 	defer h.lock()()
 	for id, c := range h.containers {
 		if c.Spec.Name == name {
-			h.states[id].Status, h.states[id].ExitCode = status, code
+			h.states[id].Status, h.states[id].ExitCode, h.states[id].FinishedAt = status, code, time.Now()
 			for _, ch := range h.events {
 				ch <- LifeEvent{ID: id, Action: "die", ExitCode: code, Restarting: status == engine.Restarting}
 			}

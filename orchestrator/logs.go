@@ -60,22 +60,12 @@ func sourceName(c *Container) string {
 // Logs writes what the selected containers wrote, and with follow what they
 // write until they have ended.
 func (o *Orchestrator) Logs(ctx context.Context, sel Selection, index int, opts LogOptions, sink LogSink) error {
-	picked, err := o.pick(ctx, sel, false)
+	if opts.Follow {
+		return o.followLogs(ctx, sel, index, opts, sink)
+	}
+	picked, err := o.logged(ctx, sel, index, sink)
 	if err != nil {
 		return err
-	}
-	if index > 0 {
-		c, err := specified(picked, sel.Services[0], index)
-		if err != nil {
-			return err
-		}
-		picked = []*Container{c}
-	}
-	for _, c := range picked {
-		sink.Register(sourceName(c))
-	}
-	if opts.Follow {
-		return o.followLogs(ctx, sel, picked, opts, sink)
 	}
 	opts.Idle = sink.Flush
 	var g errgroup.Group
@@ -83,6 +73,25 @@ func (o *Orchestrator) Logs(ctx context.Context, sel Selection, index int, opts 
 		g.Go(func() error { return o.readLogs(ctx, c, opts, sink) })
 	}
 	return g.Wait()
+}
+
+// logged are the containers whose output is asked for.
+func (o *Orchestrator) logged(ctx context.Context, sel Selection, index int, sink LogSink) ([]*Container, error) {
+	picked, err := o.pick(ctx, sel, false)
+	if err != nil {
+		return nil, err
+	}
+	if index > 0 {
+		c, err := specified(picked, sel.Services[0], index)
+		if err != nil {
+			return nil, err
+		}
+		picked = []*Container{c}
+	}
+	for _, c := range picked {
+		sink.Register(sourceName(c))
+	}
+	return picked, nil
 }
 
 func (o *Orchestrator) readLogs(ctx context.Context, c *Container, opts LogOptions, sink LogSink) error {
@@ -147,10 +156,15 @@ func (o *Orchestrator) FollowOne(ctx context.Context, c *Container, opts LogOpti
 
 // followLogs follows containers that run until they have ended, and those
 // that start in the meantime.
-func (o *Orchestrator) followLogs(ctx context.Context, sel Selection, picked []*Container, opts LogOptions, sink LogSink) error {
+func (o *Orchestrator) followLogs(ctx context.Context, sel Selection, index int, opts LogOptions, sink LogSink) error {
 	w := o.newWatch(ctx, sel.Name, sink)
 	defer w.close()
 	if err := w.subscribe(); err != nil {
+		return err
+	}
+	// Looked at only now: whatever ends from here on, we are told of.
+	picked, err := o.logged(ctx, sel, index, sink)
+	if err != nil {
 		return err
 	}
 	w.concerns = func(c *Container) bool {
@@ -167,7 +181,12 @@ func (o *Orchestrator) followLogs(ctx context.Context, sel Selection, picked []*
 	for _, c := range picked {
 		w.follow(c, opts)
 		if !c.Running() {
-			w.ended(c.ID, "")
+			w.ended(w.followers[c.ID], "")
+		}
+	}
+	if w.events == nil && len(w.running()) > 0 { // its supervisor has just died
+		if err := w.lost(); err != nil {
+			return err
 		}
 	}
 	return w.run(nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"compose/engine"
 )
@@ -34,6 +35,7 @@ type watch struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	events <-chan LifeEvent
+	since  time.Time // we are told of every end after that
 
 	mu        sync.Mutex
 	followers map[string]*follower // by container ID
@@ -41,11 +43,17 @@ type watch struct {
 	wg        sync.WaitGroup
 }
 
+// follower is one container that is followed. It is read by one reader over all
+// its runs: two would show lines twice, or a run's first ones not at all.
 type follower struct {
-	c     *Container
-	sync  chan func() bool
-	quiet bool // only its end counts, its output is not wanted
-	alive bool
+	c       *Container
+	sync    chan func() bool
+	quiet   bool // only its end counts, its output is not wanted
+	running bool // as far as the events go; of the goroutine that handles them
+
+	// Of the watch's lock.
+	alive bool // its end has not been told of
+	run   int  // counts its starts
 }
 
 func (o *Orchestrator) newWatch(ctx context.Context, project string, sink LogSink) *watch {
@@ -67,68 +75,91 @@ func (w *watch) subscribe() error {
 	if err != nil || sup == nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx)
-	if errors.Is(err, ErrNoSupervisor) {
+	if err = w.listen(sup); errors.Is(err, ErrNoSupervisor) {
 		return nil
 	}
 	return err
 }
 
-// follow begins to read a container's output.
-func (w *watch) follow(c *Container, opts LogOptions) {
-	w.begin(&follower{c: c, alive: true}, opts)
+func (w *watch) listen(sup Supervisor) (err error) {
+	w.events, err = sup.Events(w.ctx)
+	w.since = time.Now()
+	return err
+}
+
+// follow begins to read a container's output. The channel is closed when what
+// the container writes from now on will not be missed.
+func (w *watch) follow(c *Container, opts LogOptions) (begun <-chan struct{}) {
+	f := w.add(c, false)
+	place := make(chan struct{})
+	var once sync.Once
+	found := func() { once.Do(func() { close(place) }) }
+	opts.Follow, opts.Sync, opts.Idle = true, f.sync, func() { found(); w.sink.Flush() }
+	w.wg.Go(func() {
+		err := w.o.readLogs(w.ctx, f.c, opts, w.sink)
+		found()
+		if err != nil {
+			w.o.warn(fmt.Sprintf("logs of %s: %v", f.c.Name(), err))
+		}
+		if err != nil || !opts.Until.IsZero() {
+			w.mu.Lock()
+			f.alive = false
+			w.mu.Unlock()
+			w.poke()
+		}
+		w.attend(f) // it may have been removed before its end was told of
+	})
+	return place
 }
 
 // observeOnly counts a container in without reading its output.
 func (w *watch) observeOnly(c *Container) {
-	w.begin(&follower{c: c, alive: true, quiet: true}, LogOptions{})
+	f := w.add(c, true)
+	w.wg.Go(func() { w.attend(f) })
 }
 
-func (w *watch) begin(f *follower, opts LogOptions) {
-	f.sync = make(chan func() bool, 16)
+func (w *watch) add(c *Container, quiet bool) *follower {
+	f := &follower{c: c, quiet: quiet, running: true, alive: true, sync: make(chan func() bool, 16)}
 	w.mu.Lock()
-	w.followers[f.c.ID] = f
-	w.mu.Unlock()
-	if f.quiet {
-		w.wg.Go(func() {
-			for {
-				select {
-				case <-w.ctx.Done():
-					return
-				case fn := <-f.sync:
-					if !fn() {
-						return
-					}
-				}
-			}
-		})
-		return
-	}
-	opts.Follow, opts.Sync, opts.Idle = true, f.sync, w.sink.Flush
-	w.wg.Go(func() {
-		if err := w.o.readLogs(w.ctx, f.c, opts, w.sink); err != nil {
-			w.o.warn(fmt.Sprintf("logs of %s: %v", f.c.Name(), err))
-			w.markEnded(f)
+	defer w.mu.Unlock()
+	w.followers[c.ID] = f
+	return f
+}
+
+// attend calls what a follower is told where nothing is read.
+func (w *watch) attend(f *follower) {
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case fn := <-f.sync:
+			fn()
 		}
-	})
+	}
 }
 
 // ended lets a follower read to the end of what was written and then say
 // what, if anything.
-func (w *watch) ended(id, what string) {
+func (w *watch) ended(f *follower, what string) {
+	f.running = false
 	w.mu.Lock()
-	f := w.followers[id]
+	run := f.run
 	w.mu.Unlock()
-	if f == nil {
-		return
-	}
 	w.tell(f, func() bool {
 		if what != "" {
 			w.sink.Status(sourceName(f.c), what)
 		}
-		w.markEnded(f)
-		return false
+		w.markEnded(f, run)
+		return true
 	})
+}
+
+// exited is the end of a run that we are told of or find.
+func (w *watch) exited(f *follower, code int) {
+	if w.onExit != nil {
+		w.onExit(f.c, code, false)
+	}
+	w.ended(f, fmt.Sprintf("exited with code %d", code))
 }
 
 func (w *watch) tell(f *follower, fn func() bool) {
@@ -138,14 +169,12 @@ func (w *watch) tell(f *follower, fn func() bool) {
 	}
 }
 
-func (w *watch) markEnded(f *follower) {
+// markEnded notes that the end of a run has been told of, unless it runs again.
+func (w *watch) markEnded(f *follower, run int) {
 	w.mu.Lock()
-	f.alive = false
+	f.alive = f.alive && f.run != run
 	w.mu.Unlock()
-	select {
-	case w.changed <- struct{}{}:
-	default:
-	}
+	w.poke()
 }
 
 func (w *watch) anyAlive() bool {
@@ -188,21 +217,30 @@ func (w *watch) run(busy func() bool) error {
 	}
 }
 
-// sweep gives up containers that have not been started, and now will not be.
+// sweep gives up containers that have not been started, and now will not be,
+// and those that had ended before there was anybody to tell of it.
 func (w *watch) sweep() {
+	for _, f := range w.running() {
+		state, err := w.o.Host.State(f.c.ID)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && state.Status == engine.Created:
+			w.ended(f, "")
+		case err == nil && state.Status == engine.Exited && !state.FinishedAt.After(w.since):
+			w.ended(f, "")
+		}
+	}
+}
+
+// running are the followers of what has not ended, as far as we were told.
+func (w *watch) running() (list []*follower) {
 	w.mu.Lock()
-	var alive []*follower
+	defer w.mu.Unlock()
 	for _, f := range w.followers {
-		if f.alive {
-			alive = append(alive, f)
+		if f.running {
+			list = append(list, f)
 		}
 	}
-	w.mu.Unlock()
-	for _, f := range alive {
-		if state, err := w.o.Host.State(f.c.ID); errors.Is(err, fs.ErrNotExist) || err == nil && state.Status == engine.Created {
-			w.ended(f.c.ID, "")
-		}
-	}
+	return list
 }
 
 // poke makes run look at its condition again.
@@ -219,28 +257,33 @@ func (w *watch) handle(e LifeEvent) {
 	w.mu.Unlock()
 	switch e.Action {
 	case "start":
-		if f == nil || !f.alive {
+		switch {
+		case f == nil:
 			w.started(e.ID)
+		case !f.running:
+			f.running = true
+			w.mu.Lock()
+			f.alive = true
+			f.run++
+			w.mu.Unlock()
 		}
 	case "die":
-		if f == nil || !f.alive {
-			return
-		}
-		what := fmt.Sprintf("exited with code %d", e.ExitCode)
-		if w.onExit != nil {
-			w.onExit(f.c, e.ExitCode, e.Restarting)
-		}
-		if e.Restarting {
+		switch {
+		case f == nil || !f.running:
+		case e.Restarting:
+			if w.onExit != nil {
+				w.onExit(f.c, e.ExitCode, true)
+			}
 			w.tell(f, func() bool {
-				w.sink.Status(sourceName(f.c), what+" (restarting)")
+				w.sink.Status(sourceName(f.c), fmt.Sprintf("exited with code %d (restarting)", e.ExitCode))
 				return true
 			})
-			return
+		default:
+			w.exited(f, e.ExitCode)
 		}
-		w.ended(e.ID, what)
 	case "destroy":
-		if f != nil && f.alive {
-			w.ended(e.ID, "")
+		if f != nil && f.running {
+			w.ended(f, "")
 		}
 	}
 }
@@ -267,19 +310,11 @@ func (w *watch) started(id string) {
 // runs any more, or it died and another one takes over.
 func (w *watch) lost() error {
 	w.events = nil
-	w.mu.Lock()
-	var alive []*follower
-	for _, f := range w.followers {
-		if f.alive {
-			alive = append(alive, f)
-		}
-	}
-	w.mu.Unlock()
 	again := false
-	for _, f := range alive {
+	for _, f := range w.running() {
 		state, err := w.o.Host.State(f.c.ID)
 		if errors.Is(err, fs.ErrNotExist) {
-			w.ended(f.c.ID, "")
+			w.ended(f, "")
 			continue
 		}
 		if err != nil {
@@ -290,10 +325,7 @@ func (w *watch) lost() error {
 			again = true
 		case engine.Created:
 		default:
-			if w.onExit != nil {
-				w.onExit(f.c, state.ExitCode, false)
-			}
-			w.ended(f.c.ID, fmt.Sprintf("exited with code %d", state.ExitCode))
+			w.exited(f, state.ExitCode)
 		}
 	}
 	if !again {
@@ -304,6 +336,5 @@ func (w *watch) lost() error {
 	if err != nil {
 		return err
 	}
-	w.events, err = sup.Events(w.ctx)
-	return err
+	return w.listen(sup)
 }
