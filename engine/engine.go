@@ -226,16 +226,27 @@ func (e *Engine) State(id string) (*State, error) {
 		}
 		return s, nil
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || !s.gone() {
+		return s, err
 	}
-	if (s.Status == Running || s.Status == Paused) && !Alive(s.PID, s.PIDStart) {
+	// A supervisor lets the kernel forget a process once its end is on record:
+	// it may be by now.
+	was := *s
+	if s, err = e.StateOnRecord(id); errors.Is(err, fs.ErrNotExist) {
+		return nil, &NotFoundError{id}
+	}
+	if err == nil && s.PID == was.PID && s.PIDStart == was.PIDStart {
 		s.Status, s.PID = Exited, 0
 		if s.ExitCode == 0 {
 			s.ExitCode = 255
 		}
 	}
-	return s, nil
+	return s, err
+}
+
+// gone says that the process that is to run does not.
+func (s *State) gone() bool {
+	return (s.Status == Running || s.Status == Paused) && !Alive(s.PID, s.PIDStart)
 }
 
 // WriteState records a container's state. Its supervisor alone does that.
