@@ -69,12 +69,15 @@ services:
 		}
 		return nil
 	})
-	up = h.onScreen(dir, 30, 100, "up", "--menu=false")
-	up.shows("plainly")
-	up.types("\x03")
-	up.ends(130)
-	if strings.Contains(up.seen(), "Detach") {
-		t.Errorf("there is a menu: %q", up.seen())
+	for _, args := range [][]string{{"up", "--menu=false"}, {"up"}} {
+		up = h.onScreen(dir, 30, 100, args...)
+		up.shows("plainly")
+		up.types("\x03")
+		up.ends(130)
+		if strings.Contains(up.seen(), "Detach") {
+			t.Errorf("there is a menu: %q", up.seen())
+		}
+		write(t, filepath.Join(dir, ".env"), "COMPOSE_MENU=false\n")
 	}
 	h.in(dir, "down").ok()
 }

@@ -58,9 +58,35 @@ type published struct {
 
 const publishedScheme = "oci://"
 
+// The variables that say, if set, whether files are fetched from registries
+// and Git repositories at all.
+const (
+	ociSwitch = "COMPOSE_EXPERIMENTAL_OCI_REMOTE"
+	gitSwitch = "COMPOSE_EXPERIMENTAL_GIT_REMOTE"
+)
+
+// allowed fails where the variable says that kind of files is not fetched.
+func allowed(kind, name string) error {
+	v := os.Getenv(name)
+	if v == "" {
+		return nil
+	}
+	on, err := strconv.ParseBool(v)
+	if err != nil {
+		return fmt.Errorf("%s environment variable expects boolean value: %w", name, err)
+	}
+	if !on {
+		return fmt.Errorf("%s remote resource is disabled by %q", kind, name)
+	}
+	return nil
+}
+
 func (p *published) Accept(path string) bool { return strings.HasPrefix(path, publishedScheme) }
 
 func (p *published) Load(ctx context.Context, path string) (string, error) {
+	if err := allowed("OCI", ociSwitch); err != nil {
+		return "", err
+	}
 	if dir, ok := p.known[path]; ok {
 		return filepath.Join(dir, "compose.yaml"), nil
 	}
@@ -85,23 +111,14 @@ type repository struct {
 	known map[string]string // address -> directory
 }
 
-// gitSwitch says, if set, whether Git repositories are fetched at all.
-const gitSwitch = "COMPOSE_EXPERIMENTAL_GIT_REMOTE"
-
 func (g *repository) Accept(path string) bool {
 	_, _, err := dfgitutil.ParseGitRef(path)
 	return err == nil
 }
 
 func (g *repository) Load(ctx context.Context, path string) (string, error) {
-	if v := os.Getenv(gitSwitch); v != "" {
-		on, err := strconv.ParseBool(v)
-		if err != nil {
-			return "", fmt.Errorf("%s environment variable expects boolean value: %w", gitSwitch, err)
-		}
-		if !on {
-			return "", fmt.Errorf("git remote resource is disabled by %q", gitSwitch)
-		}
+	if err := allowed("git", gitSwitch); err != nil {
+		return "", err
 	}
 	ref, _, err := dfgitutil.ParseGitRef(path)
 	if err != nil {

@@ -279,13 +279,13 @@ func (app *App) steer(cmd *cobra.Command, services []string, verb func(context.C
 
 // color says whether escape sequences may be written to f.
 func (app *App) color(f *os.File) bool {
-	switch app.ANSI {
-	case "never":
+	switch {
+	case app.ANSI == "never", os.Getenv("NO_COLOR") != "":
 		return false
-	case "always":
+	case app.ANSI == "always":
 		return true
 	}
-	return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
+	return term.IsTerminal(int(f.Fd()))
 }
 
 func (app *App) progressMode() (string, error) {
