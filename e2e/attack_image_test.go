@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,8 +143,10 @@ func TestAttackSubpathRace(t *testing.T) {
 			}
 			_ = os.Rename(sub, kept)
 			_ = os.Symlink(dir, sub)
+			time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
 			_ = os.Remove(sub)
 			_ = os.Rename(kept, sub)
+			time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond) // a container may start
 		}
 	})
 	started := 0

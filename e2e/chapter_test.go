@@ -99,8 +99,9 @@ ENV VIRTUALENV_SYSTEM_SITE_PACKAGES=true
 // TestChapter runs the commands of the course chapter in their order and
 // compares what a student would.
 func TestChapter(t *testing.T) {
+	t.Parallel() // TestChapterStack, which has the same ports, is over by then
 	h := newHost(t)
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	h.env = []string{"DOCKER_CONFIG=" + t.TempDir()}
 	docker := func(dir string, args ...string) result {
 		t.Helper()
 		return h.runAs("docker", 5*time.Minute, dir, nil, args...)

@@ -91,7 +91,7 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	dir := h.project("p", "compose.yaml", "services:\n  a:\n    image: busybox\n    command: sleep 1000\n    ports: ['"+port+":80']\n")
-	h.in(dir, "up", "-d").fails(1, port, "e2e.test", strconv.Itoa(os.Getpid()))
+	h.in(dir, "up", "-d").fails(1, port, filepath.Base(os.Args[0]), strconv.Itoa(os.Getpid()))
 	h.untouched()
 }
 

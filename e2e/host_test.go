@@ -24,6 +24,7 @@ type host struct {
 	t     testing.TB
 	root  string // --root
 	netns string // run inside this network namespace, where not empty
+	env   []string
 }
 
 // newHost makes an installation with an empty store. Its path is short because
@@ -147,7 +148,7 @@ func (h *host) command(ctx context.Context, dir string, args ...string) *exec.Cm
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "COMPOSE_ROOT="+h.root, "COMPOSE_PROGRESS=plain")
+	cmd.Env = append(append(os.Environ(), "COMPOSE_ROOT="+h.root, "COMPOSE_PROGRESS=plain"), h.env...)
 	return cmd
 }
 

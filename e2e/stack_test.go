@@ -136,6 +136,7 @@ func TestChapterStack(t *testing.T) {
 
 // TestChapterAppOnly builds and runs the chapter's first, single-service system.
 func TestChapterAppOnly(t *testing.T) {
+	t.Parallel()
 	h := newHost(t)
 	h.baseImages("debian:bookworm-slim")
 	file := filepath.Join(h.project("app", "override.yml", "services:\n  application:\n    ports: !override\n      - \"127.0.0.1::8787\"\n"), "override.yml")
