@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // makeRemote serves a repository with Compose files and returns its address.
@@ -124,7 +123,7 @@ func TestRepositoryAsFile(t *testing.T) {
 // runWith runs a command in a directory with more in its environment.
 func (h *host) runWith(env []string, dir, stdin string, args ...string) result {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := h.command(ctx, dir, args...)
 	cmd.Env = append(cmd.Env, env...)

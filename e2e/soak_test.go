@@ -135,7 +135,11 @@ func (h *host) count(ours []int) counts {
 func (h *host) settled(ours []int, before counts) counts {
 	h.t.Helper()
 	var now counts
-	for same := 0; same < 20; same++ {
+	looks := 20
+	if before != nil {
+		looks = 400 // only what has leaked takes so long
+	}
+	for same := 0; same < looks; same++ {
 		next := h.count(ours)
 		for what, n := range next {
 			if now[what] != n && what != memory {
