@@ -57,6 +57,8 @@ services:
     command: [sh, -c, "echo begun; echo wrong >&2; trap 'exit 7' TERM; httpd -f -p 8000 -h /etc & wait"]
   broken: {image: busybox, runtime: `+runtime+`, command: nosuchprogram, profiles: [broken]}
   again: {image: busybox, runtime: `+runtime+`, command: [sh, -c, "echo run >>/kept/runs; exit 3"], restart: "on-failure:2", volumes: [kept:/kept], profiles: [again]}
+  job: {image: busybox, runtime: `+runtime+`, command: "true", profiles: [chain]}
+  after: {image: busybox, command: "true", profiles: [chain], depends_on: {job: {condition: service_completed_successfully}}}
 volumes: {kept: {}}
 `)
 	h.in(dir, "run", "--rm", "-T", "--no-deps", "again", "sh", "-c", "mkdir -p /kept/deep/er; echo part >/kept/deep/er/file").ok()
@@ -118,6 +120,9 @@ volumes: {kept: {}}
 	})
 	if out := h.in(dir, "run", "--rm", "-T", "--no-deps", "again", "cat", "/kept/runs").ok().stdout; strings.Count(out, "run") != 3 {
 		t.Errorf("its runs: %q", out)
+	}
+	for range 5 {
+		h.in(dir, "--profile", "chain", "up", "-d", "--force-recreate", "after").ok()
 	}
 	h.in(dir, "--profile", "*", "down", "-v", "-t", "0").ok()
 	for _, left := range []string{"bundles", "runtimes"} {

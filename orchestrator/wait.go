@@ -68,7 +68,7 @@ func (o *operator) waitFor(ctx context.Context, op WaitFor) error {
 }
 
 func (o *operator) waitForOne(ctx context.Context, op WaitFor, inst *Instance) error {
-	for {
+	for told := false; ; told = true {
 		state, err := o.host.State(inst.ID)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("container %s was removed", inst.Name)
@@ -76,9 +76,13 @@ func (o *operator) waitForOne(ctx context.Context, op WaitFor, inst *Instance) e
 		if err != nil {
 			return err
 		}
-		done, err := met(op, inst, state, o.container(inst.ID))
-		if done || err != nil {
-			return err
+		// The process of one that ended just now may be gone before its end has
+		// come to the record: only its supervisor knows how it ended.
+		if told || state.Status != engine.Exited {
+			done, err := met(op, inst, state, o.container(inst.ID))
+			if done || err != nil {
+				return err
+			}
 		}
 		// The supervisor answers when something may have changed; what is true
 		// then is read again.
