@@ -170,8 +170,8 @@ type LogConfig struct {
 }
 
 // Container is a created container: what was asked, and what that came to.
-// It is kept in <state>/containers/<id>/config.json, of which only the name
-// and the networks ever change.
+// It is kept in <state>/containers/<id>/config.json, of which only the name,
+// the networks, the limits and the restart policy ever change.
 type Container struct {
 	Version int           `json:"version"`
 	ID      string        `json:"id"` // 64 hexadecimal digits

@@ -512,6 +512,8 @@ func (s *fakeSupervisor) Connect(context.Context, string, netbridge.EndpointConf
 	return nil
 }
 
+func (s *fakeSupervisor) Update(context.Context, string, engine.Update) error { return nil }
+
 func (s *fakeSupervisor) Disconnect(context.Context, string, string) error { return nil }
 
 func (s *fakeSupervisor) Resize(_ context.Context, _ string, size WindowSize) error {

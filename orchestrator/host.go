@@ -100,6 +100,7 @@ type Supervisor interface {
 	// once it is connected; the function it returns waits for the end.
 	Attach(ctx context.Context, id string, streams Streams) (wait func() error, err error)
 	Resize(ctx context.Context, id string, size WindowSize) error
+	Update(ctx context.Context, id string, u engine.Update) error
 	// Events are the starts, ends and removals from now on; the channel is closed
 	// when the supervisor leaves or ctx is done.
 	Events(ctx context.Context) (<-chan LifeEvent, error)

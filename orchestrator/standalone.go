@@ -201,6 +201,13 @@ func (o *Orchestrator) Connect(ctx context.Context, c *Container, ep netbridge.E
 	return sup.Connect(ctx, c.ID, ep)
 }
 
+// NewUpdate is what changes a container to a service's limits and restart
+// policy; what the service leaves open stays as it is.
+func NewUpdate(s types.ServiceConfig) (engine.Update, error) {
+	restart, err := restartPolicy(s)
+	return engine.Update{Resources: resources(s), Restart: restart}, err
+}
+
 // Disconnect takes a container off a network, at once if it runs.
 func (o *Orchestrator) Disconnect(ctx context.Context, c *Container, network string) error {
 	if err := c.CheckDisconnect(network); err != nil {

@@ -103,6 +103,10 @@ func (s *supervised) Disconnect(ctx context.Context, id, network string) error {
 	return said(s.Client.Disconnect(ctx, id, network))
 }
 
+func (s *supervised) Update(ctx context.Context, id string, u engine.Update) error {
+	return said(s.Client.Update(ctx, id, u))
+}
+
 func (s *supervised) Resize(ctx context.Context, id string, size WindowSize) error {
 	return said(s.Client.Resize(ctx, id, size.Rows, size.Columns))
 }

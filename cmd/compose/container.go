@@ -27,7 +27,7 @@ func containerVerbs(app *App) []*cobra.Command {
 		newContainerStopCommand(app), newContainerRestartCommand(app), newContainerKillCommand(app),
 		newContainerPauseCommand(app), newContainerUnpauseCommand(app), newContainerRmCommand(app),
 		newContainerExecCommand(app), newContainerLogsCommand(app), newContainerAttachCommand(app),
-		newContainerWaitCommand(app), newContainerRenameCommand(app), newContainerTopCommand(app),
+		newContainerWaitCommand(app), newContainerRenameCommand(app), newContainerUpdateCommand(app), newContainerTopCommand(app),
 		newContainerPortCommand(app), newContainerCpCommand(app), newContainerStatsCommand(app),
 		newContainerDiffCommand(app), newContainerExportCommand(app), newContainerCommitCommand(app),
 	}

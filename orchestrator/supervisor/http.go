@@ -120,6 +120,13 @@ func (s *supervisor) handler() http.Handler {
 		}
 		return nil, c.disconnect(context.WithoutCancel(ctx), req.Network)
 	})
+	verb("update", func(_ context.Context, c *container, r *http.Request) (any, error) {
+		var req engine.Update
+		if err := read(r, &req); err != nil {
+			return nil, err
+		}
+		return nil, c.update(req)
+	})
 	verb("resize", func(_ context.Context, c *container, r *http.Request) (any, error) {
 		var req api.Resize
 		if err := read(r, &req); err != nil {

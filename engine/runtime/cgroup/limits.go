@@ -2,8 +2,10 @@ package cgroup
 
 import (
 	"fmt"
+	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strconv"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -52,15 +54,31 @@ func (w *writer) set(controller, file, value string) {
 	w.err = write(dir, file, value)
 }
 
+// number reads a limit.
+func (w *writer) number(controller, file string) int64 {
+	data, err := os.ReadFile(slashpath.Join(w.h.dir(controller, w.path), file))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	return n
+}
+
 func signed[T int64 | uint64](n T) string { return fmt.Sprint(n) }
 
 func (w *writer) v1(r *specs.LinuxResources) {
 	if m := r.Memory; m != nil {
+		const memsw = "memory.memsw.limit_in_bytes"
+		swap := m.Swap != nil && *m.Swap != 0 && exists(slashpath.Join(w.h.dir("memory", w.path), memsw))
+		// Never may memory alone have more than memory and swap together.
+		if swap && (*m.Swap < 0 || m.Limit != nil && w.number("memory", memsw) < *m.Limit) {
+			w.set("memory", memsw, signed(*m.Swap))
+		}
 		if m.Limit != nil && *m.Limit != 0 {
 			w.set("memory", "memory.limit_in_bytes", signed(*m.Limit))
 		}
-		if m.Swap != nil && *m.Swap != 0 && exists(slashpath.Join(w.h.dir("memory", w.path), "memory.memsw.limit_in_bytes")) {
-			w.set("memory", "memory.memsw.limit_in_bytes", signed(*m.Swap))
+		if swap {
+			w.set("memory", memsw, signed(*m.Swap))
 		}
 		if m.Reservation != nil && *m.Reservation != 0 {
 			w.set("memory", "memory.soft_limit_in_bytes", signed(*m.Reservation))

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"compose/engine"
 	"compose/netbridge"
 	"compose/orchestrator/supervisor/api"
 )
@@ -74,6 +75,11 @@ func (c *Client) Connect(ctx context.Context, id string, ep netbridge.EndpointCo
 // Disconnect takes a container off a network.
 func (c *Client) Disconnect(ctx context.Context, id, network string) error {
 	return c.container(ctx, id, "disconnect", api.Disconnect{Network: network}, nil)
+}
+
+// Update changes a container's limits and restart policy.
+func (c *Client) Update(ctx context.Context, id string, u engine.Update) error {
+	return c.container(ctx, id, "update", u, nil)
 }
 
 // Resize tells a container's terminal its size.
