@@ -5,6 +5,8 @@ package pidfd
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -63,12 +65,22 @@ func wait(f *os.File, options uintptr) (syscall.WaitStatus, error) {
 // exitInfo is PIDFD_INFO_EXIT of linux/pidfd.h.
 const exitInfo = 1 << 3
 
-// Exit says how a process ended that need not be our child, once whoever is
-// its parent has reaped it. It gives up after a while, and at once where the
-// kernel does not tell (before Linux 6.15). The pidfd, or a copy of it, must
-// have been open since before the end.
-func Exit(f *os.File, within time.Duration) (status syscall.WaitStatus, ok bool) {
+// Exit says how a process ended that need not be our child, as soon as it has.
+// Until its parent reaps it /proc tells; afterwards the kernel does (since Linux
+// 6.15) if the pidfd, or a copy of it, has been open since before. It gives up
+// after a while, and at once where it can no longer be known.
+func Exit(f *os.File, pid int, within time.Duration) (status syscall.WaitStatus, ok bool) {
 	err := poll(f, time.Now().Add(within), func(fd int) (bool, error) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		switch n, err := unix.Poll(p, 0); {
+		case err != nil && err != unix.EINTR:
+			return false, err
+		case n == 0: // it runs
+			return false, nil
+		}
+		if status, ok = zombie(fd, pid); ok {
+			return true, nil
+		}
 		info := unix.PidfdInfo{Mask: exitInfo}
 		if err := unix.IoctlPidfdInfo(fd, &info); err != nil {
 			return false, err
@@ -76,10 +88,26 @@ func Exit(f *os.File, within time.Duration) (status syscall.WaitStatus, ok bool)
 		if info.Mask&exitInfo == 0 {
 			return false, nil
 		}
-		status = syscall.WaitStatus(info.Exit_code)
+		status, ok = syscall.WaitStatus(info.Exit_code), true
 		return true, nil
 	})
-	return status, err == nil
+	return status, err == nil && ok
+}
+
+// zombie says how a process ended that nobody has reaped yet.
+func zombie(fd, pid int) (status syscall.WaitStatus, ok bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	// The name, in brackets, may have any character. The status is the last field.
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	if len(fields) < 50 || fields[0] != "Z" {
+		return 0, false
+	}
+	code, err := strconv.ParseUint(fields[49], 10, 32)
+	// The number was not another's meanwhile if the process still has it.
+	return syscall.WaitStatus(code), err == nil && unix.PidfdSendSignal(fd, 0, nil, 0) == nil
 }
 
 // Ended waits until any process, also one that is not our child, has ended.

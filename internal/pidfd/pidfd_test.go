@@ -59,9 +59,6 @@ func TestPeek(t *testing.T) {
 			t.Errorf("got %x, %v", got, err)
 		}
 	}
-	if _, ok := Exit(f, 10*time.Millisecond); ok {
-		t.Error("it is told of as reaped")
-	}
 	if err := Reap(f); err != nil {
 		t.Error(err)
 	}
@@ -70,33 +67,56 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// TestExit asks about a process that somebody else reaps.
+// exits are the ends that Exit is tried with.
+var exits = map[string]syscall.WaitStatus{"read x; exit 7": 7 << 8, "read x; kill -9 $$": 9}
+
+// child runs a shell line that waits for its input to end.
+func child(t *testing.T, line string) (cmd *exec.Cmd, f *os.File, end func()) {
+	t.Helper()
+	cmd = exec.Command("sh", "-c", line)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f = os.NewFile(uintptr(fd), "pidfd")
+	t.Cleanup(func() { f.Close() })
+	return cmd, f, func() { stdin.Close() }
+}
+
+// TestExit asks about a process that somebody else has reaped.
 func TestExit(t *testing.T) {
 	if !tellsExits() {
 		t.Skip("this kernel does not tell of exits (Linux 6.15 does)")
 	}
-	for line, want := range map[string]syscall.WaitStatus{"read x; exit 7": 7 << 8, "read x; kill -9 $$": 9} {
-		cmd := exec.Command("sh", "-c", line)
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		fd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := os.NewFile(uintptr(fd), "pidfd")
-		time.AfterFunc(20*time.Millisecond, func() {
-			stdin.Close()
-			cmd.Wait()
-		})
-		if got, ok := Exit(f, time.Minute); got != want || !ok {
+	for line, want := range exits {
+		cmd, f, end := child(t, line)
+		end()
+		cmd.Wait()
+		if got, ok := Exit(f, cmd.Process.Pid, time.Minute); got != want || !ok {
 			t.Errorf("%s: got %x, %v", line, got, ok)
 		}
-		f.Close()
+	}
+}
+
+// TestExitOfZombie asks about a process that its parent does not reap.
+func TestExitOfZombie(t *testing.T) {
+	for line, want := range exits {
+		cmd, f, end := child(t, line)
+		if _, ok := Exit(f, cmd.Process.Pid, 10*time.Millisecond); ok {
+			t.Error("it is told of before it has ended")
+		}
+		time.AfterFunc(20*time.Millisecond, end)
+		if got, ok := Exit(f, cmd.Process.Pid, time.Minute); got != want || !ok {
+			t.Errorf("%s: got %x, %v", line, got, ok)
+		}
+		cmd.Wait()
 	}
 }
 

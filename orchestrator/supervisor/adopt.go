@@ -143,6 +143,11 @@ func (c *container) reopen(pid int, p *pipes) {
 func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) {
 	code := 255 // nobody saw it: the machine was restarted, or all of us died
 	if process == nil {
+		process = zombie(state.PID, state.PIDStart)
+	}
+	if process != nil {
+		code = c.orphanExit(state.PID, process, state.PIDStart)
+	} else {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			c.s.warn(c, "note its end", err)
@@ -154,8 +159,6 @@ func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) 
 			code = exitCode(e.Status)
 		default:
 		}
-	} else {
-		code = c.orphanExit(state.PID, process, state.PIDStart)
 	}
 	_, cancel := context.WithCancel(context.Background())
 	r := &run{
@@ -170,4 +173,18 @@ func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) 
 	copying.Wait()
 	cancel()
 	c.ended(r, code)
+}
+
+// zombie is the pidfd of a process that has ended and that nobody has reaped
+// yet, or nil.
+func zombie(pid int, startTicks uint64) *os.File {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	if runtime.StartTicks(pid) != startTicks {
+		unix.Close(fd)
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "pidfd")
 }

@@ -55,14 +55,14 @@ func (c *container) reap(r *run, adopted bool) int {
 }
 
 // orphanExit is the exit code of a process that we have not started. The
-// keeper or, where we took the keeper's place, this process is its parent; or,
-// where both have died since, the machine's first process, and the kernel
-// itself tells.
+// keeper is its parent; or, where a keeper died after the supervisor that had
+// started it, the machine's first process, which may take its time. So the
+// kernel is asked too.
 func (c *container) orphanExit(pid int, f *os.File, startTicks uint64) int {
-	const patience = 2 * time.Second
+	const patience = 5 * time.Second
 	told := make(chan syscall.WaitStatus, 1)
 	go func() {
-		if status, ok := pidfd.Exit(f, patience); ok {
+		if status, ok := pidfd.Exit(f, pid, patience); ok {
 			told <- status
 		}
 	}()
