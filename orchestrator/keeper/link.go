@@ -127,6 +127,21 @@ func (l *Link) Noted(pid int) {
 	l.send("noted "+strconv.Itoa(pid), -1)
 }
 
+// Forget is Noted for all exits but those of the processes that needed names.
+func (l *Link) Forget(needed func(pid int) bool) {
+	l.mu.Lock()
+	var over []int
+	for pid := range l.exits {
+		if !needed(pid) {
+			over = append(over, pid)
+		}
+	}
+	l.mu.Unlock()
+	for _, pid := range over {
+		l.Noted(pid)
+	}
+}
+
 // Store lets the keeper hold a file under a name, beside us.
 func (l *Link) Store(name string, f *os.File) {
 	l.mu.Lock()

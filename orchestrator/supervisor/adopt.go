@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 		return err
 	}
 	var wg sync.WaitGroup
+	over := containersIn(left) // of these, those that no longer need what they have left
 	for _, cfg := range list {
 		// As it was written: the engine would correct what is no longer true.
 		record, err := s.engine.StateOnRecord(cfg.ID)
@@ -41,8 +43,8 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 		}
 		state := *record
 		if b, ok := underWay(left, cfg.ID); ok {
-			c := newContainer(s, cfg, &state)
-			s.containers[cfg.ID] = c
+			delete(over, cfg.ID)
+			c := s.known(cfg, &state)
 			wg.Go(func() { c.adoptStart(ctx, b, left) })
 			continue
 		}
@@ -52,13 +54,18 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 			}
 		}
 		switch state.Status {
-		case engine.Running, engine.Paused, engine.Restarting:
-			c := newContainer(s, cfg, &state)
-			s.containers[cfg.ID] = c
+		case engine.Running, engine.Paused:
+			delete(over, cfg.ID)
+			c := s.known(cfg, &state)
 			wg.Go(func() { c.adopt(ctx, left) })
+		case engine.Restarting:
+			c := s.known(cfg, &state)
+			defer c.restartSoon()
 		case engine.Exited:
 			if cfg.Spec.AutoRemove { // the last supervisor had no time left for that
+				s.mu.Lock()
 				s.gone[cfg.ID] = state.ExitCode
+				s.mu.Unlock()
 				if err := s.engine.RemoveContainer(ctx, cfg.ID, engine.RemoveOptions{Volumes: true}); err != nil {
 					fmt.Fprintf(os.Stderr, "supervisor: container %s: remove it: %v\n", cfg.Spec.Name, err)
 				}
@@ -66,19 +73,56 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 		}
 	}
 	wg.Wait()
+	// Their end came to the disk, and the last supervisor to no more. As long as
+	// somebody holds its files, the kernel keeps a network namespace.
+	for id := range over {
+		s.link.Drop(id)
+		for _, f := range files(left, id, "") {
+			f.Close()
+		}
+	}
+	s.link.Forget(s.runs)
 	return nil
+}
+
+// containersIn are the containers that files are held for.
+func containersIn(left map[string]*os.File) map[string]bool {
+	ids := map[string]bool{}
+	for name := range left {
+		id, _, _ := strings.Cut(name, "/")
+		ids[id] = true
+	}
+	return ids
+}
+
+// known takes a container into our care.
+func (s *supervisor) known(cfg *engine.Container, state *engine.State) *container {
+	c := newContainer(s, cfg, state)
+	s.mu.Lock()
+	s.containers[cfg.ID] = c
+	s.mu.Unlock()
+	return c
+}
+
+// runs says whether a process is the first of a container that runs.
+func (s *supervisor) runs(pid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.containers {
+		c.mu.Lock()
+		runs := c.state.PID == pid
+		c.mu.Unlock()
+		if runs {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	c.mu.Lock()
 	state := c.state
 	c.mu.Unlock()
-	if state.Status == engine.Restarting {
-		c.mu.Lock()
-		c.restartSoon()
-		c.mu.Unlock()
-		return
-	}
 	mine := files(left, c.id, "")
 	if mine[stopHeld] != nil {
 		c.mu.Lock()
@@ -111,8 +155,10 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true))
 }
 
-// restartSoon has the restart policy begin anew. The caller holds c.mu.
+// restartSoon has the restart policy begin anew.
 func (c *container) restartSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.delay = firstDelay
 	c.timer = time.AfterFunc(c.delay, c.restartNow)
 }

@@ -70,8 +70,9 @@ func (c *container) neverStarted(ctx context.Context, pid int) {
 	c.s.link.Drop(c.id)
 	c.s.warn(c, "give back what its start has made", c.s.engine.Finish(ctx, c.id))
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state.Status == engine.Restarting {
+	restarting := c.state.Status == engine.Restarting
+	c.mu.Unlock()
+	if restarting {
 		c.restartSoon()
 	}
 }
