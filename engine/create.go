@@ -67,16 +67,12 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 			_ = e.releaseName(spec.Name, c.ID)
 		}
 	}()
-	if err := e.claimName(spec.Name, c.ID); err != nil {
-		return nil, err
-	}
-	fault.Point("create: name claimed")
 	for _, d := range []string{"upper", "work"} {
 		if err := os.Mkdir(filepath.Join(tmp, d), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	// The record first: it names the volumes that a crash may leave.
+	// The record first: it says which name and volumes a crash may leave.
 	anonymous := nameVolumes(c)
 	if err := e.nameImages(ctx, c); err != nil {
 		return nil, err
@@ -84,6 +80,10 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if err := statefile.WriteKept(filepath.Join(tmp, "config.json"), c); err != nil {
 		return nil, err
 	}
+	if err := e.claimName(spec.Name, c.ID); err != nil {
+		return nil, err
+	}
+	fault.Point("create: name claimed")
 	if err := e.prepareVolumes(ctx, c, img, anonymous); err != nil {
 		return nil, err
 	}

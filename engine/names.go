@@ -63,7 +63,7 @@ func (e *Engine) claimName(name, id string) error {
 // says the name too: see restoreNames.
 func (e *Engine) writeName(name, id string) error {
 	path := e.namePath(name)
-	tmp := path + ".tmp"
+	tmp := e.newNamePath()
 	if err := os.WriteFile(tmp, []byte(id), 0o600); err != nil {
 		return err
 	}
@@ -104,12 +104,18 @@ func (e *Engine) restoreNames(lock *filelock.Lock) error {
 	return err
 }
 
+// newNamePath is where a name's file is written. There is one at a time.
+func (e *Engine) newNamePath() string { return filepath.Join(e.roots.Containers(), ".names", ".new") }
+
 func (e *Engine) releaseName(name, id string) error {
 	lock, err := filelock.Exclusive(e.namesLock())
 	if err != nil {
 		return err
 	}
 	defer lock.Unlock()
+	if err := os.Remove(e.newNamePath()); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a crash
+		return err
+	}
 	if holder, ok := e.idOfName(name); !ok || holder != id {
 		return nil
 	}

@@ -27,7 +27,7 @@ type engineHost struct {
 
 func (h *engineHost) Containers(ctx context.Context, project string) ([]*engine.Container, error) {
 	list, err := h.engine.Containers(ctx, engine.Filter{Project: project})
-	if err != nil || project == "" || !client.Abandoned(h.roots, project) {
+	if err != nil || project == "" || !client.Abandoned(ctx, h.roots, project) {
 		return list, err
 	}
 	return list, h.lookAfter(ctx, project, list)

@@ -37,8 +37,6 @@ func TestChaos(t *testing.T) {
 	began := time.Now()
 	r := &report{points: map[string]int{}}
 	w := newWorld(t, chosen, r)
-	w.serveImages()
-	w.newStack()
 	lives := 0
 	for r.kills < *kills && len(r.violations) < 5 {
 		r.steps++
@@ -98,41 +96,48 @@ func (w *world) violation(step string, wrong []string) bool {
 	}
 	w.report.violations = append(w.report.violations, fmt.Sprintf("step %d, %s:\n\t%s\nsupervisor's log:\n%s",
 		w.report.steps, step, strings.Join(wrong, "\n\t"), w.supervisorLog()))
-	w.t.Logf("violation: %s", w.report.violations[len(w.report.violations)-1])
+	w.t.Logf("violation: %s\n%s", w.report.violations[len(w.report.violations)-1], w.containersNow())
 	return true
 }
 
 // step runs one command while somebody is killed, and then once more.
 func (w *world) step() {
 	v := w.verb()
-	before := w.undisturbed(v.touches)
 	who := []string{command, command, supervisor, supervisor, keeper}[w.rand.IntN(5)]
 	at, after := w.rand.IntN(40), time.Duration(w.rand.IntN(150))*time.Millisecond
-	timed := w.rand.IntN(3) == 0
-	var meanwhile func(*os.Process)
-	killed := ""
-	if timed {
-		meanwhile = func(p *os.Process) {
-			time.Sleep(after)
-			if who == command && p.Signal(unix.Signal(0)) == nil && p.Kill() == nil || who != command && w.kill(who) {
-				killed = fmt.Sprintf("%s after %s", who, after)
-			}
-		}
-	} else {
-		w.arm(fmt.Sprintf("%s %d", who, at))
+	if w.rand.IntN(3) > 0 {
+		w.try(v, fmt.Sprintf("%s %d", who, at), nil)
+		return
 	}
+	w.try(v, "off", func(p *os.Process) string {
+		time.Sleep(after)
+		if who == command && p.Signal(unix.Signal(0)) == nil && p.Kill() == nil || who != command && w.kill(who) {
+			return fmt.Sprintf("%s after %s", who, after)
+		}
+		return ""
+	})
+}
+
+// try runs a command while the process that aim says is killed, or the one that
+// timed kills, and looks what has become of it. It says who it was, or "".
+func (w *world) try(v verb, aim string, timed func(*os.Process) string) (killed string) {
+	before := w.undisturbed(v.touches)
 	w.freshness(v)
+	w.arm(aim)
 	if v.change != nil {
 		v.change()
 	}
+	var meanwhile func(*os.Process)
+	if timed != nil {
+		meanwhile = func(p *os.Process) { killed = timed(p) }
+	}
 	e := w.run(meanwhile, v.args...)
-	if !timed {
-		killed = w.struck()
-		if killed != "" {
+	if timed == nil {
+		if killed = w.struck(); killed != "" {
 			w.report.points[killed]++
 		}
-		w.arm("off")
 	}
+	w.arm("off")
 	if killed != "" {
 		w.report.kills++
 	}
@@ -158,6 +163,7 @@ func (w *world) step() {
 		}
 	}
 	w.check(name, before)
+	return killed
 }
 
 // freshness notes which containers are started for the first time.
@@ -185,9 +191,7 @@ func (w *world) killAtRest() {
 		w.kill(keeper)
 	case 1:
 		name += "keeper and supervisor"
-		for id := range before {
-			w.gaps[id]++ // see docs/crash-safety.md
-		}
+		w.allGone()
 		for _, pid := range append(w.processes(keeper), w.processes(supervisor)...) {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
@@ -201,6 +205,18 @@ func (w *world) killAtRest() {
 	began := time.Now()
 	w.waitBack(began)
 	w.check(name, before)
+}
+
+// allGone notes that nobody of ours looks after what runs, for a moment: see
+// docs/crash-safety.md for what is lost then.
+func (w *world) allGone() {
+	d, err := w.disk()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range d.containers {
+		w.gaps[d.containers[i].ID]++
+	}
 }
 
 // waitBack waits until there is a supervisor that answers.

@@ -87,26 +87,13 @@ func (w *world) verb() verb {
 				return verb{args: append([]string{"unpause"}, p...), touches: nil, change: setState(up, p...), lonely: true}
 			}
 		case 11:
-			n := pick(there)
-			return verb{args: []string{"run", "--rm", "--no-deps", "-T", n, "sh", "-c", "seq 1 30; exit 9"}, check: func(e ended) error {
-				if e.code != 9 {
-					return fmt.Errorf("%s\nthe container's status is not handed on", e)
-				}
-				return nil
-			}, lonely: true}
+			return w.runVerb(pick(there))
 		case 12:
 			if len(steady) > 0 {
-				return verb{args: []string{"exec", "-T", pick(steady), "sh", "-c", "echo hi; exit 4"}, check: func(e ended) error {
-					if e.code != 4 || e.stdout != "hi\n" {
-						return fmt.Errorf("%s\nnot what it ran", e)
-					}
-					return nil
-				}}
+				return w.execVerb(pick(steady))
 			}
 		case 13:
-			w.marks++
-			w.file("Dockerfile", fmt.Sprintf("FROM box\nRUN echo %d > /one\nRUN seq 1 3000 > /many; sleep 0.05\nCOPY compose.yaml /\n", w.marks))
-			return verb{args: []string{"build", "built"}}
+			return w.buildVerb()
 		case 14:
 			if w.registry != "" {
 				return w.pullVerb()
@@ -136,4 +123,31 @@ func (w *world) upVerb() verb {
 		}
 	}
 	return v
+}
+
+// runVerb runs a one-off container of a service.
+func (w *world) runVerb(service string) verb {
+	return verb{args: []string{"run", "--rm", "--no-deps", "-T", service, "sh", "-c", "seq 1 30; exit 9"}, check: func(e ended) error {
+		if e.code != 9 {
+			return fmt.Errorf("%s\nthe container's status is not handed on", e)
+		}
+		return nil
+	}, lonely: true}
+}
+
+// execVerb runs a command in a container of a service.
+func (w *world) execVerb(service string) verb {
+	return verb{args: []string{"exec", "-T", service, "sh", "-c", "echo hi; exit 4"}, check: func(e ended) error {
+		if e.code != 4 || e.stdout != "hi\n" {
+			return fmt.Errorf("%s\nnot what it ran", e)
+		}
+		return nil
+	}}
+}
+
+// buildVerb builds what was not built before.
+func (w *world) buildVerb() verb {
+	w.marks++
+	w.file("Dockerfile", fmt.Sprintf("FROM box\nRUN echo %d > /one\nRUN seq 1 3000 > /many; sleep 0.05\nCOPY compose.yaml /\n", w.marks))
+	return verb{args: []string{"build", "built"}}
 }

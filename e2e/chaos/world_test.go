@@ -72,6 +72,8 @@ func newWorld(t *testing.T, seed uint64, r *report) *world {
 		}
 	})
 	w.must("image", "import", "--change", `CMD ["sh"]`, w.boxTar(root), "box")
+	w.serveImages()
+	w.newStack()
 	return w
 }
 
@@ -191,6 +193,19 @@ func (w *world) kill(role string) (killed bool) {
 func (w *world) supervisorLog() string {
 	data, _ := os.ReadFile(filepath.Join(w.roots.Projects(), "shop", "supervisor.log"))
 	return string(data[max(0, len(data)-4000):])
+}
+
+// containersNow are the states of all containers and the ends of their logs.
+func (w *world) containersNow() string {
+	var b strings.Builder
+	states, _ := filepath.Glob(filepath.Join(w.roots.Containers(), "*", "state.json"))
+	for _, path := range states {
+		dir := filepath.Dir(path)
+		state, _ := os.ReadFile(path) // it may be gone
+		log, _ := os.ReadFile(filepath.Join(dir, filepath.Base(dir)+"-json.log"))
+		fmt.Fprintf(&b, "%s\n%s\n%s\n", dir, state, log[max(0, len(log)-2000):])
+	}
+	return b.String()
 }
 
 // boxTar writes a root file system with busybox and returns its path.

@@ -2,7 +2,9 @@ package keeper
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,18 +129,15 @@ func (l *Link) Noted(pid int) {
 	l.send("noted "+strconv.Itoa(pid), -1)
 }
 
-// Forget is Noted for all exits but those of the processes that needed names.
+// Forget is Noted for all exits but those of the processes that are needed.
 func (l *Link) Forget(needed func(pid int) bool) {
 	l.mu.Lock()
-	var over []int
-	for pid := range l.exits {
-		if !needed(pid) {
-			over = append(over, pid)
-		}
-	}
+	pids := slices.Collect(maps.Keys(l.exits))
 	l.mu.Unlock()
-	for _, pid := range over {
-		l.Noted(pid)
+	for _, pid := range pids {
+		if !needed(pid) {
+			l.Noted(pid)
+		}
 	}
 }
 

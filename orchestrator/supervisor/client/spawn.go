@@ -37,19 +37,24 @@ func ensure(ctx context.Context, r roots.Roots, project string) error {
 
 // Abandoned says that a project had a keeper since the host has started and has
 // none now: it left when there was nothing to do, or it was killed together
-// with its supervisor.
-func Abandoned(r roots.Roots, project string) bool {
+// with its supervisor. It waits for those that are just coming or going.
+func Abandoned(ctx context.Context, r roots.Roots, project string) bool {
 	file, err := os.OpenFile(api.Lock(r, project), os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
 	lock, err := filelock.TryFile(file)
-	if err != nil {
-		file.Close()
+	if err == nil {
+		lock.Unlock()
+		return true
+	}
+	file.Close()
+	conn, err := newClient(r, project, false).dial(ctx)
+	if err == nil {
+		conn.Close()
 		return false
 	}
-	lock.Unlock()
-	return true
+	return errors.Is(err, ErrNotRunning) && errors.Is(join(ctx, r, project), ErrNotRunning)
 }
 
 // join waits for the supervisor that a keeper is about to start, and says
