@@ -103,10 +103,10 @@ func (w *world) prepare(s stage) {
 	for _, svc := range w.stack.services {
 		svc.state, svc.fresh = up, true
 	}
+	w.violation("before "+s.name, soon(func() []string { return append(w.unlike(), w.compare()...) }))
 	if s.before != nil {
 		s.before(w)
 	}
-	w.violation("before "+s.name, soon(func() []string { return append(w.unlike(), w.compare()...) }))
 }
 
 // walkInto goes through a stage with a kill at a point, and says whether

@@ -63,9 +63,7 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 			defer c.restartSoon()
 		case engine.Exited:
 			if cfg.Spec.AutoRemove { // the last supervisor had no time left for that
-				s.mu.Lock()
-				s.gone[cfg.ID] = state.ExitCode
-				s.mu.Unlock()
+				s.leaveCode(cfg.ID, state.ExitCode)
 				if err := s.engine.RemoveContainer(ctx, cfg.ID, engine.RemoveOptions{Volumes: true}); err != nil {
 					fmt.Fprintf(os.Stderr, "supervisor: container %s: remove it: %v\n", cfg.Spec.Name, err)
 				}

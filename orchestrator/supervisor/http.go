@@ -40,8 +40,13 @@ func (s *supervisor) handler() http.Handler {
 				return
 			}
 			if err != nil {
-				if code, ok := s.exitCodeOf(r.PathValue("id")); ok && name == "wait" {
+				code, ok := s.exitCodeOf(r.PathValue("id"))
+				switch {
+				case ok && name == "wait":
 					reply(w, api.Waited{ExitCode: code, Status: "removed"})
+					return
+				case ok && name == "start" && retried: // it ran, and has ended since
+					reply(w, struct{}{})
 					return
 				}
 				fail(w, err)
@@ -160,14 +165,6 @@ func (c *container) done(name string, first time.Time) bool {
 		return c.state.Status == engine.Running
 	}
 	return false
-}
-
-// exitCodeOf is that of a container that was removed under our eyes.
-func (s *supervisor) exitCodeOf(id string) (int, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	code, ok := s.gone[id]
-	return code, ok
 }
 
 // badRequest is a request that makes no sense.

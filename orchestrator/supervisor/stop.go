@@ -249,6 +249,7 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 	c.cancelRestart()
 	c.stoppedByHand()
 	c.removing = true
+	autoRemove := c.cfg.Spec.AutoRemove
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
@@ -260,6 +261,12 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 			return err
 		}
 		<-r.ended
+	}
+	if autoRemove {
+		c.mu.Lock()
+		code := c.state.ExitCode
+		c.mu.Unlock()
+		c.s.leaveCode(c.id, code)
 	}
 	if err := c.s.engine.RemoveContainer(ctx, c.id, engine.RemoveOptions{Volumes: withVolumes}); err != nil {
 		return err

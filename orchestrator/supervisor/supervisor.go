@@ -187,6 +187,7 @@ func (s *supervisor) leaveIfIdle() {
 	}
 	s.leaving = true
 	fault.Point("supervisor: leaving")
+	s.dropCodes(0)
 	_ = os.Remove(api.Socket(s.roots, s.project))
 	fault.Point("supervisor: socket removed")
 	s.listener.Close()

@@ -27,12 +27,19 @@ func ensure(ctx context.Context, r roots.Roots, project string) error {
 		return err
 	}
 	defer lock.Unlock()
-	held, err := await(ctx, r, project)
-	if held == nil || err != nil {
-		return err
+	for try := 0; ; try++ {
+		held, err := await(ctx, r, project)
+		if held == nil || err != nil {
+			return err
+		}
+		err = spawn(r, project, held)
+		held.Unlock()
+		// Where it was the supervisor that ended, its keeper has the lock and
+		// starts another: a second pair would adopt the same containers.
+		if !errors.Is(err, keeper.ErrGone) || try == 2 {
+			return failed(r, project, err)
+		}
 	}
-	defer held.Unlock()
-	return spawn(r, project, held)
 }
 
 // Abandoned says that a project had a keeper since the host has started and has
@@ -144,16 +151,13 @@ func spawn(r roots.Roots, project string, lock *filelock.Lock) error {
 	}
 	defer log.Close()
 	order := keeper.Order{State: r.State, Run: r.Run, Project: project, Trace: trace.Path()}
-	if pair := keeper.Early(); pair != nil {
-		if err := pair.Order(order, lock.File(), log); !errors.Is(err, keeper.ErrGone) {
-			return failed(r, project, err)
+	pair := keeper.Early()
+	if pair == nil {
+		if pair, err = keeper.Start(); err != nil {
+			return err
 		}
 	}
-	pair, err := keeper.Start()
-	if err == nil {
-		err = pair.Order(order, lock.File(), log)
-	}
-	return failed(r, project, err)
+	return pair.Order(order, lock.File(), log)
 }
 
 func failed(r roots.Roots, project string, err error) error {

@@ -1,0 +1,60 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// goneFor is for how long the exit code of a container that is gone is kept.
+const goneFor = time.Minute
+
+// goneDir is where the exit codes of containers lie that were removed when they
+// ended: the supervisor may die between that and its answer to whoever waits.
+func (s *supervisor) goneDir() string {
+	return filepath.Join(s.roots.RunProject(s.project), "gone")
+}
+
+// leaveCode keeps the exit code of a container that is about to be removed.
+func (s *supervisor) leaveCode(id string, code int) {
+	s.dropCodes(goneFor)
+	err := os.MkdirAll(s.goneDir(), 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.goneDir(), id), []byte(strconv.Itoa(code)), 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "supervisor: keep an exit code:", err)
+	}
+}
+
+// dropCodes forgets the exit codes that are older than that.
+func (s *supervisor) dropCodes(age time.Duration) {
+	entries, _ := os.ReadDir(s.goneDir()) // as a rule there is none
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) >= age {
+			_ = os.Remove(filepath.Join(s.goneDir(), e.Name())) // tried again
+		}
+	}
+	if age == 0 {
+		_ = os.Remove(s.goneDir()) // likewise
+	}
+}
+
+// exitCodeOf is that of a container that was removed under our eyes, or those
+// of the last supervisor.
+func (s *supervisor) exitCodeOf(id string) (int, bool) {
+	s.mu.Lock()
+	code, ok := s.gone[id]
+	s.mu.Unlock()
+	if ok {
+		return code, true
+	}
+	data, err := os.ReadFile(filepath.Join(s.goneDir(), filepath.Base(id)))
+	if err != nil {
+		return 0, false
+	}
+	code, err = strconv.Atoi(string(data))
+	return code, err == nil
+}
