@@ -146,6 +146,9 @@ func (w *world) try(v verb, aim string, timed func(*os.Process) string) (killed 
 		w.t.Logf("step %d: %s -> %d", w.report.steps, name, e.code)
 	}
 	commandKilled := killed != "" && e.code == -1
+	if commandKilled && v.args[0] == "run" {
+		w.unstarted++
+	}
 	if !commandKilled {
 		if v.check != nil {
 			if err := v.check(e); err != nil {
@@ -273,5 +276,6 @@ func (w *world) nextStack() {
 	}
 	w.report.checked++
 	w.violation("after the last down", soon(w.empty))
+	w.unstarted = 0
 	w.newStack()
 }

@@ -273,9 +273,14 @@ func (w *world) unlike() (wrong []string) {
 		return []string{err.Error()}
 	}
 	count := map[string]int{}
+	unstarted := w.unstarted
 	for i := range d.containers {
 		c := &d.containers[i]
 		svc := w.stack.services[c.service()]
+		if c.oneOff() && c.state.Status == engine.Created && unstarted > 0 {
+			unstarted--
+			continue
+		}
 		if c.oneOff() || svc == nil {
 			wrong = append(wrong, fmt.Sprintf("%s should not be there", c.Spec.Name))
 			continue

@@ -40,6 +40,10 @@ type world struct {
 	registry string         // host:port of one with images to pull
 	marks    int            // of one-off containers and of builds, to tell one from another
 	report   *report
+
+	// unstarted is how many runs were killed: each may have made its container
+	// and not started it, which stays until the stack goes, as with Docker.
+	unstarted int
 }
 
 // report is what a run of the test has come to.
