@@ -30,9 +30,9 @@ test: build ## run every test, as CI does (needs root)
 	go vet $(PACKAGES)
 	go test -timeout 20m $(PACKAGES)
 
-chaos: ## kill processes of ours N times (1000) and look what becomes of it; SEED=... repeats a run (needs root)
+chaos: ## kill processes of ours N times (1000), or with WALK=1 at each fault point, and look what becomes of it; SEED=... (needs root)
 	scripts/install-packages busybox-static nftables
-	go test -count=1 -timeout 0 -run TestChaos -v ./e2e/chaos -args -kills $(or $(N),1000) -seed $(or $(SEED),0)
+	go test -count=1 -timeout 0 -run '^$(if $(WALK),TestWalk,TestChaos)$$' -v ./e2e/chaos -args $(if $(WALK),-walk,-kills $(or $(N),1000) -seed $(or $(SEED),0))
 
 soak: ## N (1000) projects up and down, 200 containers at once, a flood of lines: what grows, what gets lost (needs root)
 	scripts/install-packages busybox-static nftables
