@@ -108,12 +108,14 @@ func (s *Store) Create(c Config) (*Volume, error) {
 	}
 	s.sweep()
 	if err := os.MkdirAll(s.Path(c.Name), 0o755); err != nil {
+		s.sweep()
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}
 	fault.Point("volumes: directory made")
 	v := &Volume{Version: recordVersion, Name: c.Name, Driver: "local", Options: c.Options, Labels: c.Labels, Created: time.Now().UTC()}
 	// The record last: without it the directory is none of a volume.
 	if err := statefile.WriteJSON(s.record(c.Name), v); err != nil {
+		s.sweep() // the directory
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}
 	if err := statefile.SyncDir(s.dir); err != nil {
@@ -181,11 +183,9 @@ func (s *Store) Remove(name string) error {
 	}
 	s.sweep()
 	// Out of sight first: a volume that is half deleted is no volume.
-	trash, err := os.MkdirTemp(s.dir, ".trash-")
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(filepath.Join(s.dir, name), filepath.Join(trash, "v")); err != nil {
+	// Renaming alone, which a full disk allows.
+	trash := filepath.Join(s.dir, fmt.Sprintf(".trash-%d", time.Now().UnixNano()))
+	if err := os.Rename(filepath.Join(s.dir, name), trash); err != nil {
 		return err
 	}
 	s.happened("destroy", name)

@@ -25,6 +25,7 @@ type container struct {
 	changed    chan struct{} // closed and replaced whenever state has changed
 	removing   bool          // it is going just now
 	removed    bool
+	unsaved    int           // ends of runs that could not be written yet
 	timer      *time.Timer   // of the next restart
 	delay      time.Duration // before the last restart
 	restarting bool          // by its policy, just now: no timer any more, and no run yet
@@ -57,7 +58,7 @@ func (c *container) name() string {
 func (c *container) needed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.run != nil || c.timer != nil || c.restarting || c.removing
+	return c.run != nil || c.timer != nil || c.restarting || c.removing || c.unsaved > 0
 }
 
 // put changes the state, on disk first, and tells those who wait for it. The

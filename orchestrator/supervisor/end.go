@@ -147,12 +147,14 @@ func (c *container) ended(r *run, code int) {
 	c.removing = autoRemove
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its end: %v\n", cfg.Spec.Name, err)
+		c.unsaved++
+		c.saveLater(r)
 	} else {
 		fault.Point("supervisor: end on disk")
 		c.noted(r)
 		fault.Point("supervisor: end noted")
+		r.PIDFD.Close()
 	}
-	r.PIDFD.Close()
 	c.s.link.Drop(c.id) // before another run can have anything there
 	close(r.ended)
 	c.mu.Unlock()
@@ -161,6 +163,25 @@ func (c *container) ended(r *run, code int) {
 		c.s.warn(c, "remove it", c.remove(ctx, true, true))
 	}
 	c.s.leaveIfIdle()
+}
+
+// saveLater writes the state once that can be done again, as when there is room
+// on a disk that was full. Until then the kernel or the keeper remembers how
+// the run ended.
+func (c *container) saveLater(r *run) {
+	time.AfterFunc(time.Second, func() {
+		c.mu.Lock()
+		if !c.removed && c.s.engine.WriteState(c.id, &c.state) != nil {
+			c.saveLater(r)
+			c.mu.Unlock()
+			return
+		}
+		c.noted(r)
+		r.PIDFD.Close()
+		c.unsaved--
+		c.mu.Unlock()
+		c.s.leaveIfIdle()
+	})
 }
 
 // again says whether the restart policy starts the container again. The
