@@ -35,7 +35,28 @@ func (r RootFS) mount() (string, error) {
 	if err := r.mountOverlay(at); err != nil {
 		return "", fmt.Errorf("mount the overlay of %d layers: %w", len(r.Lowers), err)
 	}
+	if r.Upper != "" {
+		if err := r.writable(at); err != nil {
+			return "", fmt.Errorf("mount the overlay of %d layers: %w", len(r.Lowers), err)
+		}
+	}
 	return at, nil
+}
+
+// writable sees that the overlay at a directory can be written. It cannot where
+// overlayfs had no room for what it makes in the work directory: it says
+// nothing then, and mounts what can only be read.
+func (r RootFS) writable(at string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(at, &st); err != nil || st.Flags&unix.ST_RDONLY == 0 {
+		return err
+	}
+	probe := path.Join(r.Work, "probe")
+	if err := unix.Mkdir(probe, 0o700); err != nil {
+		return fmt.Errorf("make its work directory: %w", err)
+	}
+	_ = unix.Rmdir(probe)
+	return fmt.Errorf("make its work directory: %w", unix.ENOSPC) // there is room by now
 }
 
 // dirs are the directories to show with other owners: the upper and the work
