@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"errors"
-	"fmt"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -41,13 +40,17 @@ func (u Update) change(s *ContainerSpec) error {
 	r, n := &s.Resources, u.Resources
 	switch {
 	case u.Restart.Name != "" && u.Restart.Name != "no" && s.AutoRemove:
-		return errors.New("Restart policy cannot be updated because AutoRemove is enabled for the container") //lint:ignore ST1005 Docker's own words
+		//lint:ignore ST1005 Docker's own words
+		return errors.New("Restart policy cannot be updated because AutoRemove is enabled for the container")
 	case n.NanoCPUs != 0 && (r.CPUPeriod != 0 || r.CPUQuota != 0):
-		return fmt.Errorf("Conflicting options: Nano CPUs cannot be updated as CPU Period or Quota has already been set") //lint:ignore ST1005 Docker's own words
+		//lint:ignore ST1005 Docker's own words
+		return errors.New("Conflicting options: Nano CPUs cannot be updated as CPU Period or Quota has already been set")
 	case r.NanoCPUs != 0 && (n.CPUPeriod != 0 || n.CPUQuota != 0):
-		return fmt.Errorf("Conflicting options: CPU Period or Quota cannot be updated as NanoCPUs has already been set") //lint:ignore ST1005 Docker's own words
+		//lint:ignore ST1005 Docker's own words
+		return errors.New("Conflicting options: CPU Period or Quota cannot be updated as NanoCPUs has already been set")
 	case n.Memory > 0 && n.MemorySwap == 0 && r.MemorySwap > 0 && n.Memory > r.MemorySwap:
-		return errors.New("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time") //lint:ignore ST1005 Docker's own words
+		//lint:ignore ST1005 Docker's own words
+		return errors.New("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time")
 	}
 	r.NanoCPUs = cmp.Or(n.NanoCPUs, r.NanoCPUs)
 	r.CPUShares, r.CPUQuota, r.CPUPeriod = cmp.Or(n.CPUShares, r.CPUShares), cmp.Or(n.CPUQuota, r.CPUQuota), cmp.Or(n.CPUPeriod, r.CPUPeriod)
