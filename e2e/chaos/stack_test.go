@@ -21,7 +21,7 @@ const (
 )
 
 var scripts = map[kind]string{
-	ticker:  `trap 'echo end $$i; exit 3' TERM; echo begin; i=0; while :; do i=$$((i+1)); echo $$i; if [ $$((i%20)) = 0 ]; then usleep 20000; fi; done`,
+	ticker:  `trap 'echo end $$i; exit 3' TERM; echo begin; i=0; while :; do echo $$((i+1)); i=$$((i+1)); if [ $$((i%20)) = 0 ]; then usleep 20000; fi; done`,
 	crasher: `echo begin; seq 1 20; echo end 20; exit 5`,
 	oneshot: `echo begin; seq 1 50; echo end 50; exit 7`,
 	silent:  `exec sleep 100000`,
