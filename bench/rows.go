@@ -28,6 +28,8 @@ func (c *compose) single() []*row {
 		newRow("ps, large", 30*time.Millisecond),
 		newRow("exec s1 true", 30*time.Millisecond),
 		newRow("run --rm s1 true", 30*time.Millisecond),
+		newRow("exec s1 true, large", 0),
+		newRow("run --rm s1 true, large", 0),
 		newRow("config, 2", 25*time.Millisecond),
 		newRow("version", 15*time.Millisecond),
 	}
@@ -69,19 +71,9 @@ func (c *compose) round(rows []*row, peers map[string]*compose, sizes []int, lar
 		if err := measure(up, n, "up", "-d"); err != nil {
 			return err
 		}
-		if n == large {
-			for _, step := range []struct {
-				name string
-				args []string
-			}{
-				{"up -d again, large", []string{"up", "-d"}},
-				{"ps, large", []string{"ps"}},
-				{"exec s1 true", []string{"exec", "-T", "s1", "true"}},
-				{"run --rm s1 true", []string{"run", "--rm", "-T", "s1", "true"}},
-			} {
-				if err := measure(step.name, n, step.args...); err != nil {
-					return err
-				}
+		for _, step := range whileUp(n, large) {
+			if err := measure(step.row, n, step.args...); err != nil {
+				return err
 			}
 		}
 		if err := measure(down, n, "down", "-t", "0"); err != nil {
@@ -92,4 +84,27 @@ func (c *compose) round(rows []*row, peers map[string]*compose, sizes []int, lar
 		return err
 	}
 	return measure("version", 2, "version")
+}
+
+// step is a command whose time goes into a row.
+type step struct {
+	row  string
+	args []string
+}
+
+// whileUp are the steps to be measured while the stack of n services runs.
+func whileUp(n, large int) []step {
+	exec, run := []string{"exec", "-T", "s1", "true"}, []string{"run", "--rm", "-T", "s1", "true"}
+	switch n {
+	case 1:
+		return []step{{"exec s1 true", exec}, {"run --rm s1 true", run}}
+	case large:
+		return []step{
+			{"up -d again, large", []string{"up", "-d"}},
+			{"ps, large", []string{"ps"}},
+			{"exec s1 true, large", exec},
+			{"run --rm s1 true, large", run},
+		}
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ func (c *container) file() string       { return path.Join(c.dir, "state.json") 
 func (c *container) startFIFO() string  { return path.Join(c.dir, "start") }
 func (c *container) resultFIFO() string { return path.Join(c.dir, "result") }
 
-func (c *container) write() error { return statefile.WriteJSON(c.file(), c) }
+func (c *container) write() error { return statefile.WriteBootJSON(c.file(), c) }
 
 // load reads a container's state and looks at what it is doing now.
 func (a *app) load() (*container, error) {

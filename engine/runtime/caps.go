@@ -116,8 +116,11 @@ func (p *program) setCaps(caps *specs.LinuxCapabilities) error {
 	})
 	p.add("set the capabilities", must, unix.SYS_CAPSET, header, data)
 	p.add("clear the ambient capabilities", may, unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+	// The kernel raises no others; bundles that ask for more are common, and
+	// runc starts them.
+	ambient := sets[3] & sets[1] & sets[2]
 	for i := range capNames {
-		if sets[3]&(1<<i) != 0 {
+		if ambient&(1<<i) != 0 {
 			p.add("raise "+capNames[i], must, unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0)
 		}
 	}

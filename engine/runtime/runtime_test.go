@@ -403,3 +403,16 @@ ls /dev | tr '\n' ' '; cat /proc/self/cgroup | head -1
 		}
 	}
 }
+
+// TestAmbientCapabilities gives the ambient capabilities that the kernel can
+// give; more than those are asked for by the bundles that runc makes.
+func TestAmbientCapabilities(t *testing.T) {
+	cfg := newConfig(t, "grep", "CapAmb", "/proc/self/status")
+	both := []string{"CAP_KILL", "CAP_CHOWN"}
+	cfg.Spec.Process.Capabilities = &specs.LinuxCapabilities{
+		Bounding: both, Effective: both, Permitted: both, Inheritable: []string{"CAP_KILL"}, Ambient: both,
+	}
+	if text, _ := output(t, cfg); strings.TrimSpace(text) != "CapAmb:\t0000000000000020" {
+		t.Errorf("%s", text)
+	}
+}

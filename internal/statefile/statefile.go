@@ -57,10 +57,37 @@ func WriteJSON(path string, v any) error {
 	return Write(path, append(data, '\n'), 0o600)
 }
 
+// WriteBootJSON is WriteJSON for a file that means nothing after a power loss,
+// as what it describes is gone then too: it is not fsynced.
+func WriteBootJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	return replace(path, append(data, '\n'), 0o600, (*os.File).Close)
+}
+
 // Write replaces path with data under the same promise as WriteJSON.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	defer trace.Begin("write durably", path).End()
 	fault.Point("statefile: before the write")
+	err := replace(path, data, mode, func(f *os.File) error {
+		if err := f.Sync(); err != nil {
+			f.Close()
+			return err
+		}
+		fault.Point("statefile: before the rename")
+		return f.Close()
+	})
+	if err != nil {
+		return err
+	}
+	fault.Point("statefile: after the rename")
+	return SyncDir(slashpath.Dir(path))
+}
+
+// replace puts a new file in the place of path; finish ends its writing.
+func replace(path string, data []byte, mode fs.FileMode, finish func(*os.File) error) error {
 	dir := slashpath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+slashpath.Base(path)+".tmp-*")
 	if err != nil {
@@ -78,19 +105,15 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	if err := f.Chmod(mode); err != nil {
 		return fail(err)
 	}
-	if err := f.Sync(); err != nil {
-		return fail(err)
+	if err := finish(f); err != nil {
+		os.Remove(tmp)
+		return err
 	}
-	if err := f.Close(); err != nil {
-		return fail(err)
-	}
-	fault.Point("statefile: before the rename")
 	if err := os.Rename(tmp, path); err != nil {
 		os.Remove(tmp)
 		return err
 	}
-	fault.Point("statefile: after the rename")
-	return SyncDir(dir)
+	return nil
 }
 
 // Sweep deletes the temporary files that writers have left in dir who were

@@ -61,6 +61,9 @@ func Start() (*Pair, error) {
 		return fail(err)
 	}
 	defer exe.Close()
+	// What our caller gave us, such as a lock, is not for those who outlive us.
+	// Kernels before 5.11 do not know how.
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
 	p, err := os.StartProcess(sealed.Path(int(exe.Fd())), untitled(Name), &os.ProcAttr{
 		Dir:   "/",
 		Env:   os.Environ(),
