@@ -82,11 +82,11 @@ func (n *Network) checkOption(key, value string) error {
 	switch key {
 	case optionBridge:
 		if !interfaceName().MatchString(value) {
-			return fmt.Errorf("%q is no name of an interface: at most 15 characters, no space, / or :", value)
+			return fmt.Errorf("%q is no name of an interface: at most 15 characters, no space, colon or slash", value)
 		}
 	case optionPrefix:
 		if !interfaceName().MatchString(value) || len(value) > 12 {
-			return fmt.Errorf("%q is no beginning of an interface's name: at most 12 characters, no space, / or :", value)
+			return fmt.Errorf("%q is no beginning of an interface's name: at most 12 characters, no space, colon or slash", value)
 		}
 	case optionICC, optionMasquerade, optionInhibit:
 		if _, err := strconv.ParseBool(value); err != nil {
@@ -147,7 +147,7 @@ func (c *EndpointConfig) ifname() string { return c.Options[optionIfname] }
 // check refuses what an endpoint cannot have on any network.
 func (c *EndpointConfig) check() error {
 	if name := c.ifname(); name != "" && (!interfaceName().MatchString(name) || name == "lo") {
-		return fmt.Errorf("%q is no name of an interface: at most 15 characters, no space, / or :, and not lo", name)
+		return fmt.Errorf("%q is no name of an interface: at most 15 characters, no space, colon or slash, and not lo", name)
 	}
 	for key := range c.Options {
 		if key != optionIfname && key != optionSysctls && strings.HasPrefix(key, dockerOptions) {

@@ -163,3 +163,18 @@ func TestKillOfOneThatEnds(t *testing.T) {
 		t.Errorf("did %q", did)
 	}
 }
+
+// TestDownWithoutAnAnswer loses the supervisor when it has stopped a container
+// and has not said so yet.
+func TestDownWithoutAnAnswer(t *testing.T) {
+	r := newRig(t)
+	p := load(t, "services: {a: {image: i}}")
+	r.up(p, UpOptions{})
+	r.host.onStop = func(string) error { return ErrNoSupervisor }
+	if err := r.Down(t.Context(), "shop", p, DownOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if did := r.did(); !slices.Contains(did, "remove shop-a-1") {
+		t.Errorf("did %q", did)
+	}
+}

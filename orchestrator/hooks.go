@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -30,7 +31,15 @@ func (o *operator) stop(ctx context.Context, sup Supervisor, op StopContainer) e
 	if err := o.beforeStop(ctx, op.Instance); err != nil {
 		return err
 	}
-	return gone(sup.Stop(ctx, op.Instance.ID, "", op.Timeout))
+	err := gone(sup.Stop(ctx, op.Instance.ID, "", op.Timeout))
+	if errors.Is(err, ErrNoSupervisor) {
+		// It was killed when it had stopped the last of its containers: nobody
+		// is started in its place.
+		if state, stateErr := o.host.State(op.Instance.ID); stateErr == nil && state.Status == engine.Exited {
+			return nil
+		}
+	}
+	return err
 }
 
 // restart is stop and start.
