@@ -4,14 +4,14 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"compose/orchestrator"
 )
 
 func newAttachCommand(app *App) *cobra.Command {
 	var index int
-	var noStdin, sigProxy bool
-	var keys string
+	f := &attachFlags{}
 	cmd := &cobra.Command{
 		Use:   "attach [OPTIONS] SERVICE",
 		Short: "Connect to the streams of a container that runs",
@@ -34,25 +34,40 @@ func newAttachCommand(app *App) *cobra.Command {
 			if app.wouldDo("attach to container %s", c.Name()) {
 				return nil
 			}
-			con, err := app.connect(c.Spec.TTY, !noStdin && c.Spec.OpenStdin)
-			if err != nil {
-				return err
-			}
-			defer con.done()
-			if !sigProxy {
-				con.streams.Signals = nil
-			}
-			if c.Spec.TTY {
-				if err := con.detachable(keys); err != nil {
-					return err
-				}
-			}
-			return detached(exitOf(s.Attach(context.WithoutCancel(cmd.Context()), c.Container, con.streams)))
+			return f.attach(cmd.Context(), s, c)
 		},
 	}
 	cmd.Flags().IntVar(&index, "index", 0, "The number of the container, if the service has several")
-	cmd.Flags().StringVar(&keys, "detach-keys", "", "The keys that leave the container to itself (default ctrl-p,ctrl-q)")
-	cmd.Flags().BoolVar(&noStdin, "no-stdin", false, "Do not connect standard input")
-	cmd.Flags().BoolVar(&sigProxy, "sig-proxy", true, "Pass signals on to the process")
+	f.register(cmd.Flags())
 	return cmd
+}
+
+// attachFlags are those that the attach to a container and to a service have.
+type attachFlags struct {
+	noStdin, sigProxy bool
+	keys              string
+}
+
+func (f *attachFlags) register(fl *pflag.FlagSet) {
+	fl.BoolVar(&f.noStdin, "no-stdin", false, "Do not connect standard input")
+	fl.BoolVar(&f.sigProxy, "sig-proxy", true, "Pass signals on to the process")
+	fl.StringVar(&f.keys, "detach-keys", "", "The keys that leave the container to itself (default ctrl-p,ctrl-q)")
+}
+
+// attach connects to a container that runs, until it has ended or is left.
+func (f *attachFlags) attach(ctx context.Context, s *session, c *orchestrator.Container) error {
+	con, err := s.app.connect(c.Spec.TTY, !f.noStdin && c.Spec.OpenStdin)
+	if err != nil {
+		return err
+	}
+	defer con.done()
+	if !f.sigProxy {
+		con.streams.Signals = nil
+	}
+	if c.Spec.TTY {
+		if err := con.detachable(f.keys); err != nil {
+			return err
+		}
+	}
+	return detached(exitOf(s.Attach(context.WithoutCancel(ctx), c.Container, con.streams)))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"compose/engine"
 	"compose/orchestrator"
 )
 
@@ -47,6 +48,20 @@ func (app *App) find(ctx context.Context, ref string) (*session, *orchestrator.C
 		return nil, nil, err
 	}
 	return s, c, nil
+}
+
+// onContainer does something in the engine with a container that is named.
+func (app *App) onContainer(ctx context.Context, ref string, do func(*engine.Engine, *orchestrator.Container) error) error {
+	s, c, err := app.find(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	e, err := app.openEngine()
+	if err != nil {
+		return err
+	}
+	return do(e, c)
 }
 
 // eachContainer does something with each container that is named, side by

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"compose/engine"
+	"compose/orchestrator"
 )
 
 func newContainerCpCommand(app *App) *cobra.Command {
@@ -27,29 +28,23 @@ func newContainerCpCommand(app *App) *cobra.Command {
 			case from == "" && to == "":
 				return errors.New("must specify at least one container source")
 			}
-			s, c, err := app.find(cmd.Context(), from+to) // one of them is empty
-			if err != nil {
+			// One of the two names is empty.
+			return app.onContainer(cmd.Context(), from+to, func(e *engine.Engine, c *orchestrator.Container) (err error) {
+				switch {
+				case from != "" && dst == "-":
+					return e.CopyOutArchive(cmd.Context(), c.ID, src, app.Stdout, opts)
+				case from != "":
+					err = e.CopyOut(cmd.Context(), c.ID, src, dst, opts)
+				case src == "-":
+					return e.CopyInArchive(cmd.Context(), c.ID, app.Stdin, dst)
+				default:
+					err = e.CopyIn(cmd.Context(), c.ID, src, dst, opts)
+				}
+				if err == nil && !quiet {
+					fmt.Fprintf(app.Stderr, "Successfully copied to %s\n", args[1])
+				}
 				return err
-			}
-			defer s.close()
-			e, err := app.openEngine()
-			if err != nil {
-				return err
-			}
-			switch {
-			case from != "" && dst == "-":
-				return e.CopyOutArchive(cmd.Context(), c.ID, src, app.Stdout, opts)
-			case from != "":
-				err = e.CopyOut(cmd.Context(), c.ID, src, dst, opts)
-			case src == "-":
-				return e.CopyInArchive(cmd.Context(), c.ID, app.Stdin, dst)
-			default:
-				err = e.CopyIn(cmd.Context(), c.ID, src, dst, opts)
-			}
-			if err == nil && !quiet {
-				fmt.Fprintf(app.Stderr, "Successfully copied to %s\n", args[1])
-			}
-			return err
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&opts.Archive, "archive", "a", false, "Keep owners")

@@ -112,11 +112,11 @@ func (f *containerFlags) registerFiles(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.deviceCgroupRules, "device-cgroup-rule", nil, "Allow devices, as 'c 1:3 mr' (repeatable)")
 }
 
-func (f *containerFlags) registerLimits(fl *pflag.FlagSet) {
+// registerChangeable adds the limits that a container can get while it runs.
+func (f *containerFlags) registerChangeable(fl *pflag.FlagSet) {
 	fl.StringVarP(&f.memory, "memory", "m", "", "Memory limit, as 512m")
 	fl.StringVar(&f.memorySwap, "memory-swap", "", "Limit of memory and swap together, -1: no limit")
 	fl.StringVar(&f.memoryReservation, "memory-reservation", "", "Soft memory limit")
-	fl.Int64Var(&f.swappiness, "memory-swappiness", -1, "0 to 100")
 	fl.StringVar(&f.cpus, "cpus", "", "Number of CPUs, as 1.5")
 	fl.Int64VarP(&f.cpuShares, "cpu-shares", "c", 0, "Relative weight of CPU time")
 	fl.Int64Var(&f.cpuPeriod, "cpu-period", 0, "CFS period in microseconds")
@@ -127,6 +127,11 @@ func (f *containerFlags) registerLimits(fl *pflag.FlagSet) {
 	fl.StringVar(&f.cpusetMems, "cpuset-mems", "", "Memory nodes that may be used")
 	fl.Int64Var(&f.pidsLimit, "pids-limit", 0, "Limit of processes, -1: none")
 	fl.Uint16Var(&f.blkioWeight, "blkio-weight", 0, "Relative weight of block IO, 10 to 1000")
+}
+
+func (f *containerFlags) registerLimits(fl *pflag.FlagSet) {
+	f.registerChangeable(fl)
+	fl.Int64Var(&f.swappiness, "memory-swappiness", -1, "0 to 100")
 	fl.BoolVar(&f.oomKillDisable, "oom-kill-disable", false, "Do not kill processes when memory runs out")
 	fl.Int64Var(&f.oomScoreAdj, "oom-score-adj", 0, "-1000 to 1000")
 	fl.StringArrayVar(&f.ulimits, "ulimit", nil, "A resource limit, as nofile=1024:2048 (repeatable)")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,28 +13,23 @@ import (
 
 func newEventsCommand(app *App) *cobra.Command {
 	var asJSON bool
-	var since, until string
+	var between timeRange
 	cmd := &cobra.Command{
 		Use:   "events [OPTIONS] [SERVICE...]",
 		Short: "Show what happens to the containers of a project",
 		RunE: func(cmd *cobra.Command, services []string) error {
 			return app.steer(cmd, services, func(ctx context.Context, s *session, sel orchestrator.Selection) error {
-				now := time.Now()
-				from, err := parseTime(since, now)
+				from, to, err := between.times()
 				if err != nil {
-					return fmt.Errorf("--since: %w", err)
-				}
-				to, err := parseTime(until, now)
-				if err != nil {
-					return fmt.Errorf("--until: %w", err)
+					return err
 				}
 				return s.Events(ctx, sel, from, to, func(e orchestrator.ContainerEvent) error { return app.printEvent(e, asJSON) })
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print each as a JSON object")
-	cmd.Flags().StringVar(&since, "since", "", "Begin with what has happened since this time, as far as it is remembered")
-	cmd.Flags().StringVar(&until, "until", "", "End at this time")
+	cmd.Flags().StringVar(&between.since, "since", "", "Begin with what has happened since this time, as far as it is remembered")
+	cmd.Flags().StringVar(&between.until, "until", "", "End at this time")
 	return cmd
 }
 

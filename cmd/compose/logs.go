@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"compose/orchestrator"
 )
 
 func newLogsCommand(app *App) *cobra.Command {
-	var follow, noColor, noPrefix, timestamps bool
+	f := &logFlags{}
+	var noColor, noPrefix bool
 	var index int
-	var tail, since, until string
 	cmd := &cobra.Command{
 		Use:   "logs [OPTIONS] [SERVICE...]",
 		Short: "Show what containers have written",
@@ -22,20 +23,11 @@ func newLogsCommand(app *App) *cobra.Command {
 			if index > 0 && len(args) != 1 {
 				return errors.New("--index requires one service to be selected")
 			}
-			opts := orchestrator.LogOptions{Follow: follow, Tail: -1}
-			var err error
-			if tail != "all" {
-				if opts.Tail, err = strconv.Atoi(tail); err != nil {
-					return fmt.Errorf(`--tail: %q is neither a number nor "all"`, tail)
-				}
+			opts, err := f.options()
+			if err != nil {
+				return err
 			}
-			now := time.Now()
-			if opts.Since, err = parseTime(since, now); err != nil {
-				return fmt.Errorf("--since: %w", err)
-			}
-			if opts.Until, err = parseTime(until, now); err != nil {
-				return fmt.Errorf("--until: %w", err)
-			}
+			opts.Follow = f.follow
 			sel, err := app.selection(cmd.Context(), args)
 			if err != nil {
 				return err
@@ -52,19 +44,57 @@ func newLogsCommand(app *App) *cobra.Command {
 				return err
 			}
 			defer s.close()
-			return s.Logs(cmd.Context(), sel, index, opts, s.logs(noColor, noPrefix, timestamps))
+			return s.Logs(cmd.Context(), sel, index, opts, s.logs(noColor, noPrefix, f.timestamps))
 		},
 	}
 	fl := cmd.Flags()
-	fl.BoolVarP(&follow, "follow", "f", false, "Go on with what is written from now on")
+	f.register(fl, "Only the last lines of each container")
 	fl.IntVar(&index, "index", 0, "Of the service's container with this number only")
-	fl.StringVarP(&tail, "tail", "n", "all", "Only the last lines of each container")
-	fl.StringVar(&since, "since", "", "Only from this time on: 2006-01-02T15:04:05Z, a Unix time, or 42m for 42 minutes ago")
-	fl.StringVar(&until, "until", "", "Only up to this time")
-	fl.BoolVarP(&timestamps, "timestamps", "t", false, "Put the time in front of each line")
 	fl.BoolVar(&noColor, "no-color", false, "Do not colour the lines")
 	fl.BoolVar(&noPrefix, "no-log-prefix", false, "Do not put the container's name in front of each line")
 	return cmd
+}
+
+// logFlags are those that every form of logs has.
+type logFlags struct {
+	timeRange
+	follow, timestamps bool
+	tail               string
+}
+
+func (f *logFlags) register(fl *pflag.FlagSet, tail string) {
+	fl.BoolVarP(&f.follow, "follow", "f", false, "Go on with what is written from now on")
+	fl.BoolVarP(&f.timestamps, "timestamps", "t", false, "Put the time in front of each line")
+	fl.StringVarP(&f.tail, "tail", "n", "all", tail)
+	fl.StringVar(&f.since, "since", "", "Only from this time on: 2006-01-02T15:04:05Z, a Unix time, or 42m for 42 minutes ago")
+	fl.StringVar(&f.until, "until", "", "Only up to this time")
+}
+
+// options say which lines are asked for.
+func (f *logFlags) options() (opts orchestrator.LogOptions, err error) {
+	opts.Tail = -1
+	if f.tail != "all" {
+		if opts.Tail, err = strconv.Atoi(f.tail); err != nil {
+			return opts, fmt.Errorf(`--tail: %q is neither a number nor "all"`, f.tail)
+		}
+	}
+	opts.Since, opts.Until, err = f.times()
+	return opts, err
+}
+
+// timeRange is what --since and --until say.
+type timeRange struct{ since, until string }
+
+// times are its ends; the zero time is none.
+func (r timeRange) times() (since, until time.Time, err error) {
+	now := time.Now()
+	if since, err = parseTime(r.since, now); err != nil {
+		return since, until, fmt.Errorf("--since: %w", err)
+	}
+	if until, err = parseTime(r.until, now); err != nil {
+		return since, until, fmt.Errorf("--until: %w", err)
+	}
+	return since, until, nil
 }
 
 // parseTime reads a point in time as `docker logs` does: a date, a Unix time

@@ -138,19 +138,7 @@ func newNetworkRmCommand(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var failed []error
-			for _, ref := range args {
-				err := removeNetwork(cmd.Context(), e, ref)
-				if force && errors.Is(err, fs.ErrNotExist) {
-					err = nil
-				}
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				fmt.Fprintln(app.Stdout, ref)
-			}
-			return errors.Join(failed...)
+			return app.removeEach(args, force, func(ref string) error { return removeNetwork(cmd.Context(), e, ref) })
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "No error for one that is not there")

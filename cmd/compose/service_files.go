@@ -134,37 +134,24 @@ func newExportCommand(app *App) *cobra.Command {
 }
 
 func newCommitCommand(app *App) *cobra.Command {
-	var opts engine.CommitOptions
-	var pause bool
+	f := &commitFlags{}
 	var index int
 	cmd := &cobra.Command{
 		Use:   "commit [OPTIONS] SERVICE [REPOSITORY[:TAG]]",
 		Short: "Make an image of a service's container",
 		Args:  cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 2 {
-				opts.Ref = args[1]
-			}
-			opts.NoPause = !pause
+			f.of(args)
 			return app.onService(cmd.Context(), args[0], index, func(e *engine.Engine, c *orchestrator.Container) error {
-				if app.wouldDo("make the image %s of container %s", cmp.Or(opts.Ref, "without a name"), c.Name()) {
+				if app.wouldDo("make the image %s of container %s", cmp.Or(f.Ref, "without a name"), c.Name()) {
 					return nil
 				}
-				img, err := e.Commit(cmd.Context(), c.ID, opts)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintln(app.Stdout, img.ID)
-				return err
+				return f.commit(cmd.Context(), app, e, c)
 			})
 		},
 	}
-	fl := cmd.Flags()
-	fl.StringVarP(&opts.Author, "author", "a", "", "Who made it")
-	fl.StringVarP(&opts.Message, "message", "m", "", "What for")
-	fl.StringArrayVarP(&opts.Changes, "change", "c", nil, "A Dockerfile instruction for the image's configuration (repeatable)")
-	fl.BoolVarP(&pause, "pause", "p", true, "Freeze the container meanwhile")
-	fl.IntVar(&index, "index", 0, "The number of the container, if the service has several")
+	f.register(cmd.Flags())
+	cmd.Flags().IntVar(&index, "index", 0, "The number of the container, if the service has several")
 	return cmd
 }
 

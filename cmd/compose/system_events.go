@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +34,8 @@ func newHostEvent(e journal.Event) *hostEvent {
 }
 
 func newSystemEventsCommand(app *App) *cobra.Command {
-	var since, until, format string
+	var between timeRange
+	var format string
 	var words *[]string
 	cmd := &cobra.Command{
 		Use:   "events [OPTIONS]",
@@ -49,17 +49,12 @@ func newSystemEventsCommand(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			from, err := parseTime(since, now)
+			from, to, err := between.times()
 			if err != nil {
-				return fmt.Errorf("--since: %w", err)
-			}
-			to, err := parseTime(until, now)
-			if err != nil {
-				return fmt.Errorf("--until: %w", err)
+				return err
 			}
 			if !to.IsZero() && to.Before(from) {
-				return fmt.Errorf("`since` time (%s) cannot be after `until` time (%s)", since, until)
+				return fmt.Errorf("`since` time (%s) cannot be after `until` time (%s)", between.since, between.until)
 			}
 			e, err := app.openEngine()
 			if err != nil {
@@ -79,8 +74,8 @@ func newSystemEventsCommand(app *App) *cobra.Command {
 	}
 	words = filterFlag(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&since, "since", "", "Begin with what has happened since this time, as far as it is remembered")
-	fl.StringVar(&until, "until", "", "End at this time")
+	fl.StringVar(&between.since, "since", "", "Begin with what has happened since this time, as far as it is remembered")
+	fl.StringVar(&between.until, "until", "", "End at this time")
 	fl.StringVar(&format, "format", "", `"json" or a Go template`)
 	return cmd
 }

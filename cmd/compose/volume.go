@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -72,19 +70,7 @@ func newVolumeRmCommand(app *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var failed []error
-			for _, name := range args {
-				err := removeVolume(cmd.Context(), e, name)
-				if force && errors.Is(err, fs.ErrNotExist) {
-					err = nil
-				}
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				fmt.Fprintln(app.Stdout, name)
-			}
-			return errors.Join(failed...)
+			return app.removeEach(args, force, func(name string) error { return removeVolume(cmd.Context(), e, name) })
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "No error for one that is not there")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -137,6 +138,20 @@ func newVolumeInspectCommand(app *App) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&format, "format", "f", "", `"json" or a Go template`)
 	return cmd
+}
+
+// removeEach removes what is named, prints the names of what has gone, and says
+// which could not be removed. With force it is no error that one is not there.
+func (app *App) removeEach(refs []string, force bool, remove func(ref string) error) error {
+	var failed []error
+	for _, ref := range refs {
+		if err := remove(ref); err != nil && !(force && errors.Is(err, fs.ErrNotExist)) {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintln(app.Stdout, ref)
+	}
+	return errors.Join(failed...)
 }
 
 // inspectAll describes each object that is found, and says which are not.
