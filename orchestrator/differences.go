@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"compose/netbridge"
+	"compose/spec"
 )
 
 const (
@@ -25,17 +26,8 @@ const (
 // asks for another container. It is kept with the container, so that a later
 // plan can say what changed.
 func origin(s types.ServiceConfig) json.RawMessage {
-	s.Build, s.PullPolicy, s.Scale, s.DependsOn, s.Profiles, s.Develop = nil, "", nil, nil, nil, nil
-	if s.Deploy != nil {
-		deploy := *s.Deploy
-		deploy.Replicas = nil
-		s.Deploy = &deploy
-	}
-	data, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // plain data of the loader: it always has a JSON form
-	}
-	return data
+	s.Develop = nil // it is in the hash, but changes no container
+	return spec.ContainerConfig(s)
 }
 
 // configurationChanged says which attributes of a service a container was

@@ -35,9 +35,15 @@ func (o *operator) stop(ctx context.Context, sup Supervisor, op StopContainer) e
 	if errors.Is(err, ErrNoSupervisor) {
 		// It was killed when it had stopped the last of its containers: nobody
 		// is started in its place.
-		if state, stateErr := o.host.State(op.Instance.ID); stateErr == nil && state.Status == engine.Exited {
-			return nil
-		}
+		return o.unlessEnded(op.Instance, err)
+	}
+	return err
+}
+
+// unlessEnded is err, or none where the container has ended, whoever saw to it.
+func (o *operator) unlessEnded(inst *Instance, err error) error {
+	if state, stateErr := o.host.State(inst.ID); stateErr == nil && state.Status == engine.Exited {
+		return nil
 	}
 	return err
 }

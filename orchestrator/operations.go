@@ -156,13 +156,10 @@ func (o *operator) steer(ctx context.Context, op Operation) error {
 		return o.restart(ctx, sup, op)
 	case KillContainer:
 		err := sup.Kill(ctx, op.Instance.ID, op.Signal)
-		if err == nil {
-			return nil
+		if err != nil {
+			return o.unlessEnded(op.Instance, err) // by itself, meanwhile
 		}
-		if state, gone := o.host.State(op.Instance.ID); gone == nil && state.Status == engine.Exited {
-			return nil // it ended by itself meanwhile
-		}
-		return err
+		return nil
 	case PauseContainer:
 		return sup.Pause(ctx, op.Instance.ID)
 	case UnpauseContainer:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -203,26 +202,12 @@ func FetchPublished(ctx context.Context, r roots.Roots, ref string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("failed to pull OCI resource %q: %w", ref, err)
 	}
-	above := filepath.Join(r.State, "published")
-	dir := filepath.Join(above, d.Encoded())
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(above, 0o700); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(above, ".new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp) // it has moved, if all is well
-	if err := writePublished(temp, set); err != nil {
-		return "", fmt.Errorf("%s: %w", ref, err)
-	}
-	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return dir, nil
+	return fetchedOnce(filepath.Join(r.State, "published"), d.Encoded(), func(dir string) error {
+		if err := writePublished(dir, set); err != nil {
+			return fmt.Errorf("%s: %w", ref, err)
+		}
+		return nil
+	})
 }
 
 // writePublished writes the files of an application: the Compose files become

@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +24,15 @@ func FetchRepository(ctx context.Context, r roots.Roots, src gitsource.Source) (
 	if err != nil {
 		return "", err
 	}
-	above := filepath.Join(r.State, "repositories")
-	dir := filepath.Join(above, commit)
+	return fetchedOnce(filepath.Join(r.State, "repositories"), commit, func(dir string) error {
+		return repo.Checkout(ctx, commit, dir)
+	})
+}
+
+// fetchedOnce is the directory below above that is named by what is in it; fill
+// fills it where it is not there yet.
+func fetchedOnce(above, name string, fill func(dir string) error) (string, error) {
+	dir := filepath.Join(above, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -38,11 +44,11 @@ func FetchRepository(ctx context.Context, r roots.Roots, src gitsource.Source) (
 		return "", err
 	}
 	defer os.RemoveAll(temp) // it has moved, if all is well
-	if err := repo.Checkout(ctx, commit, temp); err != nil {
+	if err := fill(temp); err != nil {
 		return "", err
 	}
 	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("%s: %w", src.URL, err)
+		return "", err
 	}
 	return dir, nil
 }

@@ -17,6 +17,13 @@ import (
 // container (how many there are, what it depends on, how its image comes
 // about) does not count.
 func ConfigHash(s types.ServiceConfig) string {
+	sum := sha256.Sum256(inHashOrder(ContainerConfig(s)))
+	return hex.EncodeToString(sum[:])
+}
+
+// ContainerConfig is the JSON form of what of a service makes its containers
+// what they are.
+func ContainerConfig(s types.ServiceConfig) json.RawMessage {
 	s.Build, s.PullPolicy, s.Scale, s.DependsOn, s.Profiles = nil, "", nil, nil, nil
 	if s.Deploy != nil {
 		deploy := *s.Deploy
@@ -27,8 +34,7 @@ func ConfigHash(s types.ServiceConfig) string {
 	if err != nil {
 		panic(err) // plain data of the loader: it always has a JSON form
 	}
-	sum := sha256.Sum256(inHashOrder(data))
-	return hex.EncodeToString(sum[:])
+	return data
 }
 
 // hashOrder is the order in which a service's fields are hashed. It is that of

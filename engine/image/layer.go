@@ -119,9 +119,14 @@ func (s *Store) layerInfo(chain digest.Digest) (Layer, bool) {
 	return info.Layer, err == nil
 }
 
-// unpackKnown unpacks a layer whose identity is known before, and refuses
-// content that does not have it.
-func (s *Store) unpackKnown(ctx context.Context, l Layer, tar io.Reader) (Layer, error) {
+// unpackKnown unpacks the blob of a layer whose identity is known before, and
+// refuses content that does not have it.
+func (s *Store) unpackKnown(ctx context.Context, l Layer, blob io.Reader) (Layer, error) {
+	plain, err := decompress(blob)
+	if err != nil {
+		return Layer{}, err
+	}
+	defer plain.Close()
 	tmp, err := s.newLayerDir()
 	if err != nil {
 		return Layer{}, err
@@ -130,7 +135,7 @@ func (s *Store) unpackKnown(ctx context.Context, l Layer, tar io.Reader) (Layer,
 	if l.Digest == "" { // no blob will tell what its stream was
 		to = unpackRecorded
 	}
-	sum, size, err := to(ctx, tmp, tar)
+	sum, size, err := to(ctx, tmp, plain)
 	if err == nil && sum != l.DiffID {
 		err = fmt.Errorf("layer %s: its content has the diff ID %s, the image says %s", l.Digest, sum, l.DiffID)
 	}

@@ -319,12 +319,7 @@ func (l *loader) layer(want Layer, file string) (Layer, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return want, err
 	}
-	plain, err := decompress(f)
-	if err != nil {
-		return want, err
-	}
-	defer plain.Close()
-	return l.s.unpackKnown(l.ctx, want, plain)
+	return l.s.unpackKnown(l.ctx, want, f)
 }
 
 // keepBlob stores a layer's compressed blob as it came.

@@ -289,12 +289,7 @@ func (s *Store) FetchLayer(ctx context.Context, a *Artifact, blob digest.Digest,
 			return err
 		}
 		defer r.Close()
-		plain, err := decompress(r)
-		if err != nil {
-			return err
-		}
-		defer plain.Close()
-		_, err = s.unpackKnown(ctx, l, plain)
+		_, err = s.unpackKnown(ctx, l, r)
 		return err
 	})
 }

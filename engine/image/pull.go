@@ -233,12 +233,7 @@ func (p *pull) layer(ctx context.Context, l *Layer, size int64) error {
 		return err
 	}
 	defer f.Close()
-	plain, err := decompress(f)
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
-	made, err := p.store.unpackKnown(ctx, *l, plain)
+	made, err := p.store.unpackKnown(ctx, *l, f)
 	if err != nil {
 		return err
 	}

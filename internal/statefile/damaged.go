@@ -28,11 +28,10 @@ func copyPath(path string) string {
 // WriteKept is WriteJSON with a copy, for RemoveKept to remove. The copy is not
 // fsynced: what a power loss damages is the copy, and not the file.
 func WriteKept(path string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := encode(path, v)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return err
 	}
-	data = append(data, '\n')
 	if err := Write(path, data, 0o600); err != nil {
 		return err
 	}

@@ -50,21 +50,30 @@ func (e *NewerError) Error() string {
 // between: temp file, fsync, rename, fsync of the directory. The file is
 // created with mode 0600.
 func WriteJSON(path string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := encode(path, v)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return err
 	}
-	return Write(path, append(data, '\n'), 0o600)
+	return Write(path, data, 0o600)
 }
 
 // WriteBootJSON is WriteJSON for a file that means nothing after a power loss,
 // as what it describes is gone then too: it is not fsynced.
 func WriteBootJSON(path string, v any) error {
+	data, err := encode(path, v)
+	if err != nil {
+		return err
+	}
+	return replace(path, data, 0o600, (*os.File).Close)
+}
+
+// encode is the content of a file that holds v.
+func encode(path string, v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return nil, fmt.Errorf("encode %s: %w", path, err)
 	}
-	return replace(path, append(data, '\n'), 0o600, (*os.File).Close)
+	return append(data, '\n'), nil
 }
 
 // Write replaces path with data under the same promise as WriteJSON.
