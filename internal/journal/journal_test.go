@@ -106,6 +106,8 @@ func TestNewFilesAreFollowed(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, pastName)); err != nil {
 		t.Fatal(err)
 	}
+	cancel()
+	<-ended // it has a last look, which would bring the directory back
 }
 
 func TestSinceAndUntil(t *testing.T) {
