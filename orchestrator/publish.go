@@ -202,7 +202,8 @@ func FetchPublished(ctx context.Context, r roots.Roots, ref string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("failed to pull OCI resource %q: %w", ref, err)
 	}
-	return fetchedOnce(filepath.Join(r.State, "published"), d.Encoded(), func(dir string) error {
+	published, _ := fetchedDirs(r)
+	return fetchedOnce(published, d.Encoded(), func(dir string) error {
 		if err := writePublished(dir, set); err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}

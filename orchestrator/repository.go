@@ -2,9 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"compose/engine/build/gitsource"
@@ -24,31 +21,8 @@ func FetchRepository(ctx context.Context, r roots.Roots, src gitsource.Source) (
 	if err != nil {
 		return "", err
 	}
-	return fetchedOnce(filepath.Join(r.State, "repositories"), commit, func(dir string) error {
+	_, repositories := fetchedDirs(r)
+	return fetchedOnce(repositories, commit, func(dir string) error {
 		return repo.Checkout(ctx, commit, dir)
 	})
-}
-
-// fetchedOnce is the directory below above that is named by what is in it; fill
-// fills it where it is not there yet.
-func fetchedOnce(above, name string, fill func(dir string) error) (string, error) {
-	dir := filepath.Join(above, name)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(above, 0o700); err != nil {
-		return "", err
-	}
-	temp, err := os.MkdirTemp(above, ".new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(temp) // it has moved, if all is well
-	if err := fill(temp); err != nil {
-		return "", err
-	}
-	if err := os.Rename(temp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err
-	}
-	return dir, nil
 }
