@@ -95,7 +95,11 @@ func (w *world) writeStack() {
 	b.WriteString("name: shop\nservices:\n")
 	for i, name := range w.stack.names() {
 		s := w.stack.services[name]
-		fmt.Fprintf(&b, "  %s:\n    image: box\n    stop_grace_period: 60s\n    labels: {version: \"%d\"}\n    command: [sh, -c, %q]\n", name, s.version, scripts[s.kind])
+		grace := "60s" // however loaded the machine is
+		if s.kind == silent {
+			grace = "100ms" // it does not listen anyway
+		}
+		fmt.Fprintf(&b, "  %s:\n    image: box\n    stop_grace_period: %s\n    labels: {version: \"%d\"}\n    command: [sh, -c, %q]\n", name, grace, s.version, scripts[s.kind])
 		fmt.Fprintf(&b, "    networks: [net%d]\n    tty: %v\n%s", i%w.stack.networks, s.tty, s.extra)
 	}
 	// Not started by up: it is built, and one-off containers run.

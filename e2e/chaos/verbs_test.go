@@ -43,7 +43,7 @@ func (w *world) verb() verb {
 				return w.upVerb()
 			}
 		case 2:
-			return verb{args: []string{"down", "-v", "-t", "60"}, touches: s.names(), change: func() {
+			return verb{args: []string{"down", "-v"}, touches: s.names(), change: func() {
 				for _, n := range s.names() {
 					s.services[n].state, s.services[n].scale = none, 1
 				}

@@ -142,7 +142,7 @@ func stages() []stage {
 	}
 	return []stage{
 		{"up", func(w *world) {
-			w.must("down", "-v", "-t", "60")
+			w.must("down", "-v")
 			for _, s := range w.stack.services {
 				s.state = none
 			}
@@ -173,7 +173,7 @@ func stages() []stage {
 		{"build", nil, (*world).buildVerb},
 		{"pull", nil, (*world).pullVerb},
 		{"down", nil, func(w *world) verb {
-			return verb{args: []string{"down", "-v", "-t", "60"}, touches: w.stack.names(), change: set(none, w.stack.names()...)(w)}
+			return verb{args: []string{"down", "-v"}, touches: w.stack.names(), change: set(none, w.stack.names()...)(w)}
 		}},
 		// Afterwards the keeper is the parent of what the supervisor had started.
 		{"kill of an orphan", func(w *world) { w.killAlone(supervisor) }, simple(killed, "silent5", true, "kill", "silent5")},
