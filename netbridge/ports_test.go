@@ -3,6 +3,7 @@ package netbridge
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -106,7 +107,17 @@ func TestRelease(t *testing.T) {
 		_, err := m.claim(l, n, &n.Subnets[0], testID("early"), netip.Addr{})
 		return err
 	}))
+	// And while its record and its name on the network were being made.
+	unfinished := []string{unnamed(m.sandboxRecord(testID("early"))), unnamed(m.endpointPath(n.ID, testID("early")))}
+	for _, path := range unfinished {
+		must(t, os.WriteFile(path, []byte("{"), 0o600))
+	}
 	must(t, m.Release(t.Context(), testID("early")))
+	for _, path := range unfinished {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
 	must(t, m.withLeases(n.ID, 0, func(l *leases) error {
 		if taken := l.taken(); len(taken) != 0 {
 			t.Errorf("addresses left: %v", taken)

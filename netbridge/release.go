@@ -73,18 +73,24 @@ func (m *Manager) Holders() (map[string]bool, error) {
 	return ids, err
 }
 
-// sweep removes what a container left in any network: the addresses it had
-// claimed before it died without a record.
+// sweep removes what a container left outside its record: the addresses it had
+// claimed before it died without one, and names that were never finished.
 func (m *Manager) sweep(containerID string) error {
 	networks, err := os.ReadDir(filepath.Join(m.roots.Run, "networks"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var errs []error
-	for _, n := range networks {
-		if err := os.Remove(m.endpointPath(n.Name(), containerID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	remove := func(path string) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
+	}
+	remove(unnamed(m.sandboxRecord(containerID)))
+	for _, n := range networks {
+		endpoint := m.endpointPath(n.Name(), containerID)
+		remove(endpoint)
+		remove(unnamed(endpoint))
 		errs = append(errs, m.yield(n.Name(), containerID))
 	}
 	return errors.Join(errs...)

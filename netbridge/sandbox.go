@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"compose/internal/fault"
@@ -199,7 +198,7 @@ func (m *Manager) announceOn(r *sandboxRecord, e endpointHolder) error {
 // replaceLink makes an existing name another name of a file. At any moment the
 // name is there: without it a network seems to be free to be removed.
 func replaceLink(file, name string) error {
-	tmp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".tmp")
+	tmp := unnamed(name)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

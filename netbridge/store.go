@@ -63,10 +63,15 @@ func (m *Manager) Networks() ([]*Network, error) {
 	return all, nil
 }
 
+// unnamed is what a file is called before it has its name.
+func unnamed(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+}
+
 // writeLive replaces a file that matters only as long as the machine is up: in
 // one step for readers, but without waiting for the disk.
 func writeLive(path string, data []byte) error {
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	tmp := unnamed(path)
 	err := os.WriteFile(tmp, data, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
