@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -34,6 +35,21 @@ func parseOrder(message string) (Order, error) {
 
 // argv is the command line by which a process of the project is known.
 func (o Order) argv(name string) []string { return []string{name, o.State, o.Run, o.Project} }
+
+// Processes are those that work under a name for the same roots and project.
+func (o Order) Processes(name string) (pids []int) {
+	want := strings.Join(o.argv(name), "\x00") + "\x00"
+	all, _ := os.ReadDir("/proc") // without it nobody is found
+	for _, p := range all {
+		if pid, err := strconv.Atoi(p.Name()); err == nil {
+			line, _ := os.ReadFile("/proc/" + p.Name() + "/cmdline") // it may be gone
+			if strings.HasPrefix(string(line), want) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
 
 // Pair is a keeper and a supervisor that have been started and wait for their
 // order. They leave, unseen, if this process ends or closes them before.

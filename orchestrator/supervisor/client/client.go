@@ -21,7 +21,6 @@ import (
 
 	"compose/internal/roots"
 	"compose/internal/trace"
-	"compose/orchestrator/keeper"
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -178,16 +177,6 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 			return fmt.Errorf("read the supervisor's answer: %w", err)
 		}
 	}
-}
-
-// Info asks who the supervisor is.
-func (c *Client) Info(ctx context.Context) (api.Info, error) {
-	var info api.Info
-	err := c.do(ctx, http.MethodGet, "/info", nil, &info)
-	if err == nil {
-		keeper.Early().Close() // there is one already
-	}
-	return info, err
 }
 
 // Events are what happens from now on, until ctx is done or the supervisor

@@ -61,6 +61,8 @@ func Abandoned(ctx context.Context, r roots.Roots, project string) bool {
 		conn.Close()
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
 	return errors.Is(err, ErrNotRunning) && errors.Is(join(ctx, r, project), ErrNotRunning)
 }
 
