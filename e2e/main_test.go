@@ -17,8 +17,8 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
-	if os.Args[0] == recordedName {
-		os.Exit(becomeRecorded(os.Args[1:]))
+	if os.Args[0] == overheardName {
+		os.Exit(becomeOverheard(os.Args[1:]))
 	}
 	os.Exit(run(m))
 }

@@ -5,79 +5,16 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"compose/internal/statefile"
 )
-
-// recordedName is what this program is called to run another whose syncs are
-// told to a recorder.
-const recordedName = "e2e-recorded"
-
-// Not all of these are in the package unix.
-const (
-	notifyReceive  = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
-	notifySend     = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
-	notifyContinue = 1          // SECCOMP_USER_NOTIF_FLAG_CONTINUE
-)
-
-type notification struct {
-	id         uint64
-	pid, flags uint32
-	nr         int32
-	arch       uint32
-	ip         uint64
-	args       [6]uint64
-}
-
-type notificationReply struct {
-	id    uint64
-	val   int64
-	err   int32
-	flags uint32
-}
-
-// becomeRecorded puts a filter on this process, and all that it becomes and
-// starts, that has the kernel ask before it syncs, hands the descriptor where
-// it asks to the parent over descriptor 3, and becomes the given program.
-func becomeRecorded(argv []string) int {
-	runtime.LockOSThread()
-	var filter []unix.SockFilter
-	statement := func(code uint16, k uint32) {
-		filter = append(filter, unix.SockFilter{Code: code, K: k})
-	}
-	statement(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 0) // the number of the call
-	calls := []uint32{unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNCFS, unix.SYS_SYNC}
-	for i, nr := range calls {
-		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jt: uint8(len(calls) - i)})
-	}
-	statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW)
-	statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_USER_NOTIF)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		fmt.Fprintln(os.Stderr, "set the filter:", errno)
-		return 1
-	}
-	if err := unix.Sendmsg(3, []byte("listener"), unix.UnixRights(int(fd)), nil, 0); err != nil {
-		fmt.Fprintln(os.Stderr, "hand the listener over:", err)
-		return 1
-	}
-	unix.CloseOnExec(int(fd))
-	unix.CloseOnExec(3)
-	fmt.Fprintln(os.Stderr, "run it:", syscall.Exec(argv[0], argv, os.Environ()))
-	return 1
-}
 
 // entry is a file as it may be found after a power loss.
 type entry struct {
@@ -127,35 +64,11 @@ func newRecorder(t testing.TB, root string) *recorder {
 // run runs a command to its end and adds the moments between its syncs.
 func (r *recorder) run(h *host, dir string, args ...string) {
 	r.t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "recorder")
-	defer unix.Close(pair[0])
-	cmd := exec.Command("/proc/self/exe", append([]string{binary}, args...)...)
-	cmd.Args[0] = recordedName
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "COMPOSE_ROOT="+h.root, "COMPOSE_PROGRESS=plain")
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd := h.command(r.t.Context(), dir, args...)
 	var output locked
 	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	theirs.Close()
-	oob := make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(pair[0], make([]byte, 16), oob, unix.MSG_CMSG_CLOEXEC)
-	var fds []int
-	if err == nil && n > 0 {
-		messages, _ := unix.ParseSocketControlMessage(oob[:n])
-		fds, err = unix.ParseUnixRights(&messages[0])
-	}
-	if err != nil || len(fds) != 1 {
-		_ = cmd.Wait()
-		r.t.Fatalf("no listener: %v\n%s", err, output.String())
-	}
-	defer unix.Close(fds[0])
+	l := overhear(r.t, cmd, unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNCFS, unix.SYS_SYNC)
+	defer l.close()
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	command := strings.Join(args, " ")
@@ -169,20 +82,10 @@ func (r *recorder) run(h *host, dir string, args ...string) {
 			return
 		default:
 		}
-		p := []unix.PollFd{{Fd: int32(fds[0]), Events: unix.POLLIN}}
-		if n, _ := unix.Poll(p, 20); n == 0 || p[0].Revents&unix.POLLIN == 0 {
-			if p[0].Revents&unix.POLLHUP != 0 {
-				time.Sleep(time.Millisecond) // it ends just now
-			}
-			continue
+		if ask, ok := l.next(); ok {
+			r.synced(ask, command)
+			l.answer(ask, 0)
 		}
-		var ask notification
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fds[0]), notifyReceive, uintptr(unsafe.Pointer(&ask))); errno != 0 {
-			continue // it was killed meanwhile
-		}
-		r.synced(&ask, command)
-		answer := notificationReply{id: ask.id, flags: notifyContinue}
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fds[0]), notifySend, uintptr(unsafe.Pointer(&answer)))
 	}
 }
 

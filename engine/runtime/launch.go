@@ -121,7 +121,9 @@ func (l *launch) run() {
 		l.args.flags |= unix.CLONE_INTO_CGROUP
 		l.args.cgroup = uint64(l.unified.Fd())
 	}
-	if err := l.program.vfork(&l.args); err != nil {
+	if err := l.program.vfork(&l.args); err == unix.EAGAIN {
+		l.err = fmt.Errorf("start a process: %w: a limit of processes is reached (ulimit -u, pids.max)", err)
+	} else if err != nil {
 		l.err = fmt.Errorf("start a process: %w", err)
 	} else {
 		l.err = l.verdict()

@@ -106,6 +106,7 @@ func run(args []string) int {
 func (k *keeper) begin() int {
 	pid, err := k.start(orderFD)
 	if err != nil {
+		_, _ = unix.Write(orderFD, []byte("start a process: "+err.Error())) // the command may have ended
 		return 1
 	}
 	order, lock, log, err := receiveOrder(orderFD)
@@ -167,11 +168,7 @@ func (k *keeper) keep(pid int) int {
 	for short := 0; ; {
 		began := time.Now()
 		if pid == 0 {
-			var err error
-			if pid, err = k.start(-1); err != nil {
-				fmt.Fprintln(os.Stderr, "keeper: start the supervisor:", err)
-				return 1
-			}
+			pid = k.startAnother()
 			k.brief(-1)
 		}
 		resident.Unmap()
@@ -208,6 +205,21 @@ func describe(s syscall.WaitStatus) string {
 		return s.Signal().String()
 	}
 	return fmt.Sprintf("exit status %d", s.ExitStatus())
+}
+
+// startAnother starts a supervisor, once there is room on the machine for one
+// more process: what runs has nobody but us meanwhile.
+func (k *keeper) startAnother() int {
+	for told := false; ; time.Sleep(500 * time.Millisecond) {
+		pid, err := k.start(-1)
+		if err == nil {
+			return pid
+		}
+		if !told {
+			fmt.Fprintf(os.Stderr, "keeper: start the supervisor: %v; trying again until it works\n", err)
+			told = true
+		}
+	}
 }
 
 // start starts a supervisor, which waits for brief.

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -87,7 +88,8 @@ func Start() (*Pair, error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
-		return fail(err)
+		// The path is a descriptor's and tells nobody anything.
+		return fail(fmt.Errorf("start a process: %w", cmp.Or(errors.Unwrap(err), err)))
 	}
 	_ = p.Release() // it outlives us
 	return &Pair{ours}, nil
@@ -107,11 +109,13 @@ func (p *Pair) Close() {
 func (p *Pair) Order(o Order, lock, log *os.File) error {
 	defer p.socket.Close()
 	rights := unix.UnixRights(int(lock.Fd()), int(log.Fd()))
-	if err := unix.Sendmsg(int(p.socket.Fd()), []byte(o.message()), rights, nil, unix.MSG_NOSIGNAL); err != nil {
-		return ErrGone
-	}
+	// Where they are gone, the answer may be there already.
+	_ = unix.Sendmsg(int(p.socket.Fd()), []byte(o.message()), rights, nil, unix.MSG_NOSIGNAL)
 	answer := make([]byte, 4096)
 	n, err := p.socket.Read(answer)
+	if errors.Is(err, unix.ECONNRESET) { // told once, where they left the order unread
+		n, err = p.socket.Read(answer)
+	}
 	switch {
 	case err != nil || n == 0:
 		return ErrGone
