@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -11,7 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"compose/internal/statefile"
+	"compose/internal/daemonjson"
 )
 
 // Config is what this host's administrator says about registries, in the
@@ -33,20 +31,9 @@ type Config struct {
 // /etc/docker/daemon.json. Neither has to exist.
 func LoadConfig(state string) (*Config, error) {
 	c := &Config{CertDirs: []string{filepath.Join(state, "certs.d"), "/etc/docker/certs.d"}}
-	for _, path := range []string{filepath.Join(state, "daemon.json"), "/etc/docker/daemon.json"} {
-		c.Path = path
-		err := statefile.ReadJSON(path, c)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		var damaged *statefile.CorruptError
-		if errors.As(err, &damaged) {
-			return nil, fmt.Errorf("configuration file %s: %w", path, damaged.Err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		break
+	var err error
+	if c.Path, err = daemonjson.Read(state, c); err != nil {
+		return nil, err
 	}
 	for _, m := range c.Mirrors {
 		if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
