@@ -44,8 +44,10 @@ func (e *Engine) CopyIn(ctx context.Context, id, src, dst string, opts CopyOptio
 		return err
 	}
 	defer e.happenedTo(id, "extract-to-dir")
-	return e.within(ctx, id, dst, func(root *os.File, dst string) error {
-		return copyTree(ctx, from, withDot("/"+base, src), root, dst, opts)
+	return e.within(ctx, id, dst, func(to tree, dst string) error {
+		return to.change(func() error {
+			return copyTree(ctx, from, withDot("/"+base, src), to.root, dst, opts.FollowLink, to.owner(opts.Archive))
+		})
 	})
 }
 
@@ -71,13 +73,15 @@ func (e *Engine) CopyInArchive(ctx context.Context, id string, archive io.Reader
 	}
 	defer from.Close()
 	defer e.happenedTo(id, "extract-to-dir")
-	return e.within(ctx, id, dst, func(root *os.File, dst string) error {
-		if st, err := statWithin(root, dst); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	return e.within(ctx, id, dst, func(to tree, dst string) error {
+		if st, err := statWithin(to.root, dst); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 			return fmt.Errorf("%s is not a directory of the container", dst)
 		}
-		return fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(root.Fd()), &pb.FileActionCopy{
-			Src: "/archive", Dest: strings.TrimSuffix(dst, "/") + "/", Mode: -1, Timestamp: -1, AttemptUnpackDockerCompatibility: true,
-		}, nil)
+		return to.change(func() error {
+			return fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.root.Fd()), &pb.FileActionCopy{
+				Src: "/archive", Dest: strings.TrimSuffix(dst, "/") + "/", Mode: -1, Timestamp: -1, AttemptUnpackDockerCompatibility: true,
+			}, to.owner(true))
+		})
 	})
 }
 
@@ -108,31 +112,31 @@ func (e *Engine) CopyOut(ctx context.Context, id, src, dst string, opts CopyOpti
 	}
 	defer to.Close()
 	defer e.happenedTo(id, "archive-path")
-	return e.within(ctx, id, src, func(root *os.File, src string) error {
-		return copyTree(ctx, root, withDot(path.Clean(src), src), to, target, opts)
+	return e.within(ctx, id, src, func(from tree, src string) error {
+		owner := &fileop.Owner{}
+		if opts.Archive {
+			owner.Of = from.shown.inside
+		}
+		return copyTree(ctx, from.root, withDot(path.Clean(src), src), to, target, opts.FollowLink, owner)
 	})
 }
 
 // CopyOutArchive writes a file or directory of a container as a tar archive.
 func (e *Engine) CopyOutArchive(ctx context.Context, id, src string, w io.Writer, opts CopyOptions) error {
 	defer e.happenedTo(id, "archive-path")
-	return e.within(ctx, id, src, func(root *os.File, src string) error {
+	return e.within(ctx, id, src, func(from tree, src string) error {
 		tw := tar.NewWriter(w)
-		if err := writePath(tw, root, src, opts.FollowLink); err != nil {
+		if err := writePath(tw, from, src, opts.FollowLink); err != nil {
 			return err
 		}
 		return tw.Close()
 	})
 }
 
-func copyTree(ctx context.Context, from *os.File, src string, to *os.File, dst string, opts CopyOptions) error {
-	owner := &fileop.Owner{}
-	if opts.Archive {
-		owner = nil
-	}
+func copyTree(ctx context.Context, from *os.File, src string, to *os.File, dst string, follow bool, owner *fileop.Owner) error {
 	contents := strings.HasSuffix(src, "/.")
 	err := fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.Fd()), &pb.FileActionCopy{
-		Src: strings.TrimSuffix(src, "."), Dest: dst, Mode: -1, Timestamp: -1, FollowSymlink: opts.FollowLink, DirCopyContents: contents || !isDirWithin(to, dst),
+		Src: strings.TrimSuffix(src, "."), Dest: dst, Mode: -1, Timestamp: -1, FollowSymlink: follow, DirCopyContents: contents || !isDirWithin(to, dst),
 	}, owner)
 	var missing *fileop.NotFoundError
 	if errors.As(err, &missing) || errors.Is(err, fs.ErrNotExist) {
@@ -164,9 +168,9 @@ func isDirWithin(root *os.File, name string) bool {
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
-// within calls fn with the root that a container's path is below, and the
-// path from there: of one that does not run, a volume is a root of its own.
-func (e *Engine) within(ctx context.Context, id, name string, fn func(root *os.File, name string) error) error {
+// within calls fn with the tree that a container's path is in, and the path
+// from its root: of one that does not run, a volume is a tree of its own.
+func (e *Engine) within(ctx context.Context, id, name string, fn func(in tree, name string) error) error {
 	c, err := e.read(id)
 	if err != nil {
 		return err
@@ -182,7 +186,7 @@ func (e *Engine) within(ctx context.Context, id, name string, fn func(root *os.F
 		trailing = strings.TrimPrefix(trailing, "/")
 	}
 	if state, err := e.State(id); err == nil && state.Status != Running && state.Status != Paused {
-		if dir, rest, ok := e.mountOf(c, name); ok {
+		if dir, rest, shown, ok := e.mountOf(c, name); ok {
 			root, err := os.Open(dir)
 			if err != nil {
 				return err
@@ -191,32 +195,32 @@ func (e *Engine) within(ctx context.Context, id, name string, fn func(root *os.F
 			if rest == "/" {
 				trailing = strings.TrimPrefix(trailing, "/")
 			}
-			return fn(root, rest+trailing)
+			return fn(tree{root, shown}, rest+trailing)
 		}
 	}
-	return e.InContainer(ctx, id, func(root *os.File) error { return fn(root, name+trailing) })
+	return e.inContainer(ctx, id, func(all tree) error { return fn(all, name+trailing) })
 }
 
 // mountOf finds the directory of the host that a path of a container is on, if
-// it is a volume's or a bind mount's.
-func (e *Engine) mountOf(c *Container, name string) (dir, rest string, ok bool) {
+// it is a volume's or a bind mount's, whose owners are the host's.
+func (e *Engine) mountOf(c *Container, name string) (dir, rest string, shown *UserNS, ok bool) {
 	best := ""
 	for _, m := range c.Spec.Mounts {
 		target := path.Clean(m.Target)
 		if (name == target || strings.HasPrefix(name, target+"/")) && len(target) > len(best) {
 			switch m.Type {
 			case "volume":
-				best, dir = target, e.volumes.Path(m.Source)
+				best, dir, shown = target, e.volumes.Path(m.Source), nil
 			case "bind":
-				best, dir = target, m.Source
+				best, dir, shown = target, m.Source, c.UserNS
 			}
 		}
 	}
 	if best == "" {
-		return "", "", false
+		return "", "", nil, false
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", "", false
+		return "", "", nil, false
 	}
-	return dir, path.Clean("/" + strings.TrimPrefix(name, best)), true
+	return dir, path.Clean("/" + strings.TrimPrefix(name, best)), shown, true
 }

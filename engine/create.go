@@ -48,6 +48,12 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if err := checkSpec(&c.Spec); err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
 	}
+	if c.UserNS, err = e.remap(&c.Spec); err == nil && c.UserNS != nil {
+		_, err = e.externalRuntime(c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
+	}
 
 	// Held shared while containers are made; sweep wants it alone.
 	lock, err := filelock.Shared(filepath.Join(e.roots.Containers(), ".lock"))
@@ -160,7 +166,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Im
 				fills = append(fills, fill{v.Name, m.Target})
 			}
 		case "bind":
-			if err := prepareBind(m); err != nil {
+			if err := prepareBind(m, c.UserNS); err != nil {
 				return err
 			}
 		}
@@ -194,10 +200,29 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Im
 	})
 }
 
-func prepareBind(m *Mount) error {
+// makeOwned makes a directory, and those above it that are missing, as the
+// container's root.
+func makeOwned(dir string, u *UserNS) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
+		if err = makeOwned(filepath.Dir(dir), u); err == nil {
+			err = os.Mkdir(dir, 0o755)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another container's start was faster
+	}
+	if err != nil || u == nil {
+		return err
+	}
+	uid, gid := u.outside(0, 0)
+	return os.Lchown(dir, uid, gid)
+}
+
+func prepareBind(m *Mount, u *UserNS) error {
 	_, err := os.Stat(m.Source)
 	if errors.Is(err, fs.ErrNotExist) && m.CreateHost {
-		err = os.MkdirAll(m.Source, 0o755)
+		err = makeOwned(m.Source, u)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("invalid mount config for type \"bind\": bind source path does not exist: %s", m.Source)

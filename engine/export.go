@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/engine/build/fileop"
 	"compose/engine/image"
 	"compose/engine/runtime"
 )
@@ -28,19 +29,50 @@ func (e *Engine) ExportImage(ctx context.Context, img *image.Image, w io.Writer)
 	if len(lowers) == 0 {
 		return tar.NewWriter(w).Close()
 	}
-	return runtime.InMountNS(runtime.RootFS{Lowers: lowers}, func(root *os.File) error { return writeTree(w, root) })
+	return runtime.InMountNS(runtime.RootFS{Lowers: lowers}, func(root *os.File) error { return writeTree(w, tree{root: root}) })
 }
 
 // ExportContainer writes the files of a container as a tar archive, without
 // its volumes.
 func (e *Engine) ExportContainer(ctx context.Context, id string, w io.Writer) error {
 	defer e.happenedTo(id, "export")
-	return e.InContainer(ctx, id, func(root *os.File) error { return writeTree(w, root) })
+	return e.inContainer(ctx, id, func(t tree) error { return writeTree(w, t) })
 }
 
-// InContainer calls fn with the root of a container's files, without its
-// volumes, whether it runs or not. What fn writes is in the container.
-func (e *Engine) InContainer(ctx context.Context, id string, fn func(root *os.File) error) error {
+// tree is files of a container below an open directory.
+type tree struct {
+	root *os.File
+	// shown is what their owners are to be translated by: those of a running
+	// container are seen as the host sees them. Nil: they are the container's.
+	shown *UserNS
+}
+
+// change calls fn where it may make files in the tree.
+func (t tree) change(fn func() error) error {
+	if t.shown == nil {
+		return fn()
+	}
+	uid, gid := t.shown.outside(0, 0)
+	return runtime.WritingAs(uid, gid, fn)
+}
+
+// owner is for copies that come into the tree: the container's root, or, where
+// they keep theirs, the user of the same number.
+func (t tree) owner(keep bool) *fileop.Owner {
+	if t.shown == nil && keep {
+		return nil
+	}
+	o := &fileop.Owner{}
+	o.UID, o.GID = t.shown.outside(0, 0)
+	if keep {
+		o.Of = t.shown.outside
+	}
+	return o
+}
+
+// inContainer calls fn with a container's files, without its volumes, whether
+// it runs or not. What fn writes is in the container.
+func (e *Engine) inContainer(ctx context.Context, id string, fn func(tree) error) error {
 	c, err := e.read(id)
 	if err != nil {
 		return err
@@ -55,7 +87,7 @@ func (e *Engine) InContainer(ctx context.Context, id string, fn func(root *os.Fi
 		if !Alive(state.PID, state.PIDStart) {
 			return fmt.Errorf("container %s has just ended: try again", c.Spec.Name)
 		}
-		return fn(root)
+		return fn(tree{root, c.UserNS})
 	}
 	img, err := e.images.Get(ctx, c.ImageID)
 	if err != nil {
@@ -66,26 +98,26 @@ func (e *Engine) InContainer(ctx context.Context, id string, fn func(root *os.Fi
 		return err
 	}
 	fs := runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(id), "upper"), Work: filepath.Join(e.dir(id), "work")}
-	return runtime.InMountNS(fs, fn)
+	return runtime.InMountNS(fs, func(root *os.File) error { return fn(tree{root: root}) })
 }
 
 // writeTree writes what is below an open directory, on its file system only.
-func writeTree(w io.Writer, root *os.File) error {
+func writeTree(w io.Writer, from tree) error {
 	tw := tar.NewWriter(w)
-	t := &treeWriter{tw: tw, links: map[inode]string{}}
+	t := &treeWriter{tw: tw, links: map[inode]string{}, shown: from.shown}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(from.root.Fd()), &st); err != nil {
 		return err
 	}
 	t.dev = st.Dev
-	if err := t.dir(int(root.Fd()), ""); err != nil {
+	if err := t.dir(int(from.root.Fd()), ""); err != nil {
 		return err
 	}
 	return tw.Close()
 }
 
 // writePath writes one file or directory below a root, under its last name.
-func writePath(tw *tar.Writer, root *os.File, name string, follow bool) error {
+func writePath(tw *tar.Writer, from tree, name string, follow bool) error {
 	flags := uint64(unix.O_PATH | unix.O_CLOEXEC)
 	if !follow {
 		flags |= unix.O_NOFOLLOW
@@ -95,7 +127,7 @@ func writePath(tw *tar.Writer, root *os.File, name string, follow bool) error {
 	if in == "" {
 		in = "."
 	}
-	fd, err := unix.Openat2(int(root.Fd()), in, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	fd, err := unix.Openat2(int(from.root.Fd()), in, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
 	if err != nil {
 		return fmt.Errorf("could not find the file %s: %w", name, err)
 	}
@@ -105,7 +137,7 @@ func writePath(tw *tar.Writer, root *os.File, name string, follow bool) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	t := &treeWriter{tw: tw, links: map[inode]string{}, dev: st.Dev}
+	t := &treeWriter{tw: tw, links: map[inode]string{}, dev: st.Dev, shown: from.shown}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR && (clean == "/" || strings.HasSuffix(name, "/.")) {
 		return t.dir(fd, "./")
 	}
@@ -118,6 +150,7 @@ type treeWriter struct {
 	tw    *tar.Writer
 	dev   uint64
 	links map[inode]string // files with several names
+	shown *UserNS          // as in tree
 }
 
 // dir writes the entries of an open directory, by descriptors: what is moved
@@ -180,7 +213,7 @@ func (t *treeWriter) open(f *os.File, path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	h.Name, h.Uname, h.Gname = path, "", ""
-	h.Uid, h.Gid = int(st.Uid), int(st.Gid)
+	h.Uid, h.Gid = t.shown.inside(int(st.Uid), int(st.Gid))
 	if info.IsDir() {
 		h.Name += "/"
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"compose/engine/external"
@@ -15,6 +16,9 @@ func (e *Engine) externalRuntime(c *Container) (*external.Runtime, error) {
 	program, err := ociruntime.Find(c.Spec.Runtime)
 	if err != nil || program == nil {
 		return nil, err
+	}
+	if c.UserNS != nil {
+		return nil, fmt.Errorf("runtime: %s makes no containers in the user namespace that userns-remap asks for: set userns_mode: host, or leave the runtime out", c.Spec.Runtime)
 	}
 	return &external.Runtime{
 		Path: program.Path, Args: program.Args, ID: c.ID,

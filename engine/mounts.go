@@ -35,7 +35,7 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 	}
 	own := make([]specs.Mount, 0, len(s.Mounts)+3)
 	for _, m := range s.Mounts {
-		mount, err := e.mount(m, held)
+		mount, err := e.mount(m, c.UserNS, held)
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
@@ -51,7 +51,7 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 		if slices.ContainsFunc(own, func(m specs.Mount) bool { return m.Destination == target }) {
 			continue
 		}
-		options := []string{"rbind", "rprivate"}
+		options := c.UserNS.mapped("rbind", "rprivate")
 		if s.ReadOnly {
 			options = append(options, "ro")
 		}
@@ -61,7 +61,7 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 	return nil
 }
 
-func (e *Engine) mount(m Mount, held *heldFiles) (specs.Mount, error) {
+func (e *Engine) mount(m Mount, u *UserNS, held *heldFiles) (specs.Mount, error) {
 	out := specs.Mount{Destination: path.Clean(m.Target), Type: "bind", Source: m.Source, Options: []string{"rbind"}}
 	switch m.Type {
 	case "tmpfs":
@@ -86,8 +86,11 @@ func (e *Engine) mount(m Mount, held *heldFiles) (specs.Mount, error) {
 		}
 		source, fstype, options := e.volumes.MountSource(v)
 		out.Source = source
-		if fstype != "bind" {
+		switch {
+		case fstype != "bind":
 			out.Type, out.Options = fstype, strings.Split(options, ",")
+		case v.Options["device"] == "":
+			out.Options = u.mapped(out.Options...)
 		}
 		if m.Subpath != "" {
 			f, err := openSubpath(source, m.Subpath)
@@ -100,14 +103,19 @@ func (e *Engine) mount(m Mount, held *heldFiles) (specs.Mount, error) {
 			out.Source = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 		}
 	case "bind":
-		if err := prepareBind(&m); err != nil {
+		if err := prepareBind(&m, u); err != nil {
 			return out, err
 		}
 		if m.Recursive == "disabled" {
 			out.Options = []string{"bind"}
 		}
+		if m.Own {
+			out.Options = u.mapped(out.Options...)
+		}
 	case "image":
-		return e.imageMount(m)
+		out, err := e.imageMount(m)
+		out.Options = u.mapped(out.Options...)
+		return out, err
 	default:
 		return out, fmt.Errorf("mounts of type %q are not supported", m.Type)
 	}

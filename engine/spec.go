@@ -88,6 +88,7 @@ func (e *Engine) specWith(c *Container, held *heldFiles) (*specs.Spec, error) {
 	if err := e.namespaces(c, spec); err != nil {
 		return nil, err
 	}
+	c.UserNS.apply(spec)
 	if err := secure(s, spec); err != nil {
 		return nil, err
 	}

@@ -61,13 +61,18 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 	if err := runtime.DeleteCgroup(e.cgroupPath(c)); err != nil {
 		return nil, err
 	}
+	userns, err := c.UserNS.open()
+	if err != nil {
+		return nil, err
+	}
+	defer userns.Close() // which nil bears
 	networking := trace.Begin("make its network", id)
-	sandbox, err := e.sandbox(ctx, c)
+	sandbox, err := e.sandbox(ctx, c, userns)
 	networking.End()
 	if err != nil {
 		return nil, err
 	}
-	running, err := e.startIn(c, lowers, sandbox, stdio, made)
+	running, err := e.startIn(c, lowers, userns, sandbox, stdio, made)
 	if err != nil {
 		if sandbox != nil {
 			err = errors.Join(err, sandbox.Close(ctx))
@@ -80,7 +85,7 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 	return running, nil
 }
 
-func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
+func (e *Engine) startIn(c *Container, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
 	var endpoints []netbridge.Endpoint
 	var netns *os.File
 	if sandbox != nil {
@@ -99,8 +104,8 @@ func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandb
 	defer held.close()
 	fault.Point("start: sandbox made")
 	cfg := runtime.Config{
-		ID: c.ID, Spec: spec, NetNS: netns, CgroupPath: e.cgroupPath(c), Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
-		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work")},
+		ID: c.ID, Spec: spec, NetNS: netns, UserNS: userns, CgroupPath: e.cgroupPath(c), Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
+		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work"), IDMap: userns != nil},
 		Stdin:  stdio.Stdin, Stdout: stdio.Stdout, Stderr: stdio.Stderr,
 	}
 	other, err := e.externalRuntime(c)
@@ -139,10 +144,13 @@ func (e *Engine) startIn(c *Container, lowers []string, sandbox *netbridge.Sandb
 }
 
 // sandbox makes the network side of a container that has one of its own.
-func (e *Engine) sandbox(ctx context.Context, c *Container) (*netbridge.Sandbox, error) {
+func (e *Engine) sandbox(ctx context.Context, c *Container, userns *os.File) (*netbridge.Sandbox, error) {
 	cfg, ok, err := e.sandboxConfig(c)
 	if err != nil || !ok {
 		return nil, err
+	}
+	if userns != nil {
+		cfg.NewNS = func() (*os.File, error) { return runtime.NewNetNS(userns) }
 	}
 	// What a crash has left of an earlier start is given back first.
 	if err := e.networks.Release(ctx, c.ID); err != nil {

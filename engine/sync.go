@@ -27,8 +27,8 @@ type SyncPath struct {
 // own links never lead out of its files.
 func (e *Engine) Sync(ctx context.Context, id string, list []SyncPath) error {
 	for _, p := range list {
-		if err := e.within(ctx, id, p.Target, func(root *os.File, target string) error {
-			return syncPath(ctx, root, p.Source, target)
+		if err := e.within(ctx, id, p.Target, func(to tree, target string) error {
+			return to.change(func() error { return syncPath(ctx, to, p.Source, target) })
 		}); err != nil {
 			return fmt.Errorf("copy %s to %s: %w", p.Source, p.Target, err)
 		}
@@ -36,7 +36,8 @@ func (e *Engine) Sync(ctx context.Context, id string, list []SyncPath) error {
 	return nil
 }
 
-func syncPath(ctx context.Context, root *os.File, source, target string) error {
+func syncPath(ctx context.Context, to tree, source, target string) error {
+	root, owner := to.root, to.owner(true)
 	dir, base := filepath.Split(source)
 	from, err := os.Open(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -59,13 +60,14 @@ func syncPath(ctx context.Context, root *os.File, source, target string) error {
 		return err
 	}
 	if isDir {
+		uid, gid := to.shown.outside(int(st.Uid), int(st.Gid))
 		return fileop.Mkdir(int(root.Fd()), &pb.FileActionMkDir{
 			Path: target, Mode: int32(st.Mode & 0o777), MakeParents: true, Timestamp: -1,
-		}, &fileop.Owner{UID: int(st.Uid), GID: int(st.Gid)})
+		}, &fileop.Owner{UID: uid, GID: gid})
 	}
 	err = fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(root.Fd()), &pb.FileActionCopy{
 		Src: "/" + base, Dest: target, Mode: -1, Timestamp: -1, CreateDestPath: true,
-	}, nil)
+	}, owner)
 	var missing *fileop.NotFoundError
 	if errors.As(err, &missing) { // it went while it was copied, which will be told of
 		return nil

@@ -113,6 +113,7 @@ type Mount struct {
 	NoCopy      bool   `json:"no_copy,omitempty"`     // volume: do not fill from the image
 	Subpath     string `json:"subpath,omitempty"`     // volume, image
 	ImageID     string `json:"image_id,omitempty"`    // image: what Source was when the container was made
+	Own         bool   `json:"own,omitempty"`         // bind: a file of ours, whose owner is one of the container's users
 	TmpfsSize   int64  `json:"tmpfs_size,omitempty"`  // bytes
 	TmpfsMode   uint32 `json:"tmpfs_mode,omitempty"`
 	TmpfsOpts   string `json:"tmpfs_opts,omitempty"` // the rest, comma separated
@@ -176,8 +177,9 @@ type Container struct {
 	Version int           `json:"version"`
 	ID      string        `json:"id"` // 64 hexadecimal digits
 	Created time.Time     `json:"created"`
-	ImageID string        `json:"image_id"` // sha256:<config digest>
-	Spec    ContainerSpec `json:"spec"`     // with the image's configuration merged in
+	ImageID string        `json:"image_id"`          // sha256:<config digest>
+	Spec    ContainerSpec `json:"spec"`              // with the image's configuration merged in
+	UserNS  *UserNS       `json:"user_ns,omitempty"` // nil: the host's
 }
 
 // Status is one of Docker's words for where a container is in its life.

@@ -142,13 +142,10 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 	defer func() { <-s.m.making }()
 	return onThread(func() error {
 		unsharing := trace.Begin("make the network namespace", s.cfg.ContainerName)
-		err := unix.Unshare(unix.CLONE_NEWNET)
+		err := s.enterNew()
 		unsharing.End()
 		if err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
-		}
-		if s.ns, err = currentNS(); err != nil {
-			return err
 		}
 		if !wantsIPv6(plans) {
 			// Loopback keeps ::1. No IPv6 in the kernel at all is as good.
@@ -176,6 +173,20 @@ func (s *Sandbox) makeNamespace(plans []*endpointPlan) error {
 		}
 		return applySysctls(s.cfg.Sysctls)
 	})
+}
+
+// enterNew makes the namespace, with the thread in it.
+func (s *Sandbox) enterNew() (err error) {
+	if s.cfg.NewNS == nil {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			s.ns, err = currentNS()
+		}
+		return err
+	}
+	if s.ns, err = s.cfg.NewNS(); err != nil {
+		return err
+	}
+	return unix.Setns(int(s.ns.Fd()), unix.CLONE_NEWNET)
 }
 
 func wantsIPv6(plans []*endpointPlan) bool {

@@ -6,6 +6,7 @@ package netbridge
 
 import (
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -108,6 +109,10 @@ type SandboxConfig struct {
 	Ports         []PortMapping
 	Sysctls       map[string]string // net.* only, written inside the namespace
 	Loopback      bool              // true with no endpoints: network_mode "none"
+
+	// NewNS makes the namespace where it shall belong to a user namespace; nil:
+	// one of the host's own.
+	NewNS func() (*os.File, error)
 
 	// What the resolver at 127.0.0.11 does with names it does not own.
 	Upstream   []netip.AddrPort // empty: the host's

@@ -104,9 +104,9 @@ func TestConvert(t *testing.T) {
 		}},
 		{"tmpfs: ['/run:size=1m,mode=700', /tmp]", func(s engine.ContainerSpec) any { return s.Mounts }, []engine.Mount{{Type: "tmpfs", Target: "/run", TmpfsOpts: "size=1m,mode=700"}, {Type: "tmpfs", Target: "/tmp"}}},
 		{"{configs: [plain, {source: plain, target: /etc/x}], secrets: [token]}", func(s engine.ContainerSpec) any { return s.Mounts }, []engine.Mount{
-			{Type: "bind", Source: "/files/plain=hello", Target: "/plain", ReadOnly: true},
-			{Type: "bind", Source: "/files/plain=hello", Target: "/etc/x", ReadOnly: true},
-			{Type: "bind", Source: "/files/token=s3cret", Target: "/run/secrets/token", ReadOnly: true},
+			{Type: "bind", Source: "/files/plain=hello", Target: "/plain", ReadOnly: true, Own: true},
+			{Type: "bind", Source: "/files/plain=hello", Target: "/etc/x", ReadOnly: true, Own: true},
+			{Type: "bind", Source: "/files/token=s3cret", Target: "/run/secrets/token", ReadOnly: true, Own: true},
 		}},
 	} {
 		t.Run(c.yaml, func(t *testing.T) {

@@ -92,6 +92,7 @@ func fileMount(kind, dir string, ref types.FileReferenceConfig, def types.FileOb
 		return m, fmt.Errorf("%ss.%s.gid: %w", kind, ref.Source, err)
 	}
 	m.Source, err = o.File(f)
+	m.Own = true
 	return m, err
 }
 

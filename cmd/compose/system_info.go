@@ -85,6 +85,11 @@ func gatherInfo(ctx context.Context, e *engine.Engine) (*systemInfo, error) {
 		OperatingSystem: operatingSystem(), DockerRootDir: e.Roots().State,
 		SecurityOptions: []string{"name=seccomp,profile=builtin"},
 	}
+	if who, _, err := e.UsernsRemap(); err != nil {
+		return nil, err
+	} else if who != "" {
+		info.SecurityOptions = append(info.SecurityOptions, "name=userns")
+	}
 	if cgroup.Version() == 2 {
 		info.SecurityOptions = append(info.SecurityOptions, "name=cgroupns")
 	}

@@ -144,16 +144,16 @@ func (c *creation) prepare(l *launch) error {
 	}
 	entering.End()
 	mounting := trace.Begin("mount its file systems", c.cfg.ID)
-	shared, err := openShared(c.spec.Mounts)
+	early, err := openEarly(c.spec.Mounts, c.ids)
 	if err != nil {
 		return err
 	}
-	defer shared.close()
+	defer early.close()
 	if err := unix.Mount("", "/", "", rootPropagation(c.spec), ""); err != nil {
 		return fmt.Errorf("cut the mounts off from the host's: %w", err)
 	}
-	if c.ids != nil && c.cfg.RootFS.IDMap {
-		if err := c.ids.idmapDirs(c.cfg.RootFS.dirs()); err != nil {
+	if c.ids != nil {
+		if err := c.ids.idmapDirs(c.layers()); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (c *creation) prepare(l *launch) error {
 		return fmt.Errorf("open the root file system: %w", err)
 	}
 	l.open = append(l.open, os.NewFile(uintptr(c.root), "root")) // the child enters it
-	if c.late, err = mountAll(c.root, c.spec.Mounts, shared, c.ids); err != nil {
+	if c.late, err = mountAll(c.root, c.spec.Mounts, early, c.ids); err != nil {
 		return err
 	}
 	mounting.End()
@@ -195,7 +195,7 @@ func (c *creation) prepare(l *launch) error {
 		}
 		steps.tty, steps.stdio = true, [3]*os.File{c.term.slave, c.term.slave, c.term.slave}
 	}
-	if err := writeSysctls(c.spec.Linux.Sysctl); err != nil {
+	if err := c.ids.asRoot(func() error { return writeSysctls(c.spec.Linux.Sysctl) }); err != nil {
 		return err
 	}
 	inProc, err := c.hidePaths(l)
@@ -435,7 +435,7 @@ func (c *creation) cgroupMounts(p *program, at string, flags uintptr) error {
 	}
 	// v1: a small tmpfs with one directory for each hierarchy. It may be
 	// read-only by the time that the child mounts on it.
-	if err := mountOne(c.root, specs.Mount{Destination: at, Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755", "size=64k"}}, nil, c.ids); err != nil {
+	if err := mountOne(c.root, specs.Mount{Destination: at, Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755", "size=64k"}}, c.ids); err != nil {
 		return err
 	}
 	top, err := openInRoot(c.root, at, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)

@@ -72,11 +72,19 @@ func parseOptions(options []string) mountOptions {
 	return m
 }
 
+// bind says that the mount shows what the host has somewhere.
+func (o mountOptions) bind(m specs.Mount) bool { return m.Type == "bind" || o.flags&unix.MS_BIND != 0 }
+
 // mountOne mounts one entry of the Spec below root, an open directory.
-func mountOne(root int, m specs.Mount, shared sharedTrees, i *ids) error {
+func mountOne(root int, m specs.Mount, i *ids) error {
 	o := parseOptions(m.Options)
-	if o.flags&unix.MS_BIND != 0 || m.Type == "bind" {
-		return mountBind(root, m, o, shared, i)
+	if o.bind(m) {
+		tree, err := cloneTree(m, o, i)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(tree)
+		return mountTree(root, m, o, tree)
 	}
 	target, err := mkdirAllInRoot(root, m.Destination)
 	if err != nil {
@@ -93,23 +101,10 @@ func mountOne(root int, m specs.Mount, shared sharedTrees, i *ids) error {
 	return propagate(root, m.Destination, o.propagation)
 }
 
-// mountBind puts a copy of the source's mount at the destination. From the copy
+// mountTree puts a copy of the source's mount at the destination. From the copy
 // on, everything is done by descriptor: where a volume that another container
 // can change is on the way, no name would lead to the same place twice.
-func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees, i *ids) error {
-	tree, ok := shared[m.Destination]
-	if !ok {
-		var err error
-		if tree, err = cloneTree(m.Source, o); err != nil {
-			return err
-		}
-		defer unix.Close(tree)
-		if o.idmap && i != nil {
-			if err := i.idmap(tree); err != nil {
-				return fmt.Errorf("mount %s on %s: %w", m.Source, m.Destination, err)
-			}
-		}
-	}
+func mountTree(root int, m specs.Mount, o mountOptions, tree int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(tree, &st); err != nil {
 		return err
@@ -152,7 +147,10 @@ func mountBind(root int, m specs.Mount, o mountOptions, shared sharedTrees, i *i
 	return nil
 }
 
-func cloneTree(source string, o mountOptions) (int, error) {
+// cloneTree copies the mount that a bind mount shows, with the owners that it
+// shows.
+func cloneTree(m specs.Mount, o mountOptions, i *ids) (int, error) {
+	source := m.Source
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if o.flags&unix.MS_REC != 0 {
 		flags |= unix.AT_RECURSIVE
@@ -169,34 +167,41 @@ func cloneTree(source string, o mountOptions) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open the bind source %s: %w", source, err)
 	}
+	if o.idmap && i != nil {
+		if err := i.idmap(fd); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("mount %s on %s: %w", source, m.Destination, err)
+		}
+	}
 	return fd, nil
 }
 
-// sharedTrees are copies, by destination, of the mounts that shall go on sharing
-// what is mounted below them with the host. They are made before the thread's
-// mounts are cut off from the host's.
-type sharedTrees map[string]int
+// earlyTrees are copies, by their place in the Spec, of mounts that have to be
+// made first: before the thread's mounts are cut off from the host's those that
+// shall go on sharing with it what is mounted below them, and before a user
+// namespace's views of layers are in place all: who is given a directory above
+// them shall not find the layers there as files of his own.
+type earlyTrees map[int]int
 
-func openShared(list []specs.Mount) (sharedTrees, error) {
-	shared := sharedTrees{}
-	for _, m := range list {
+func openEarly(list []specs.Mount, i *ids) (earlyTrees, error) {
+	early := earlyTrees{}
+	for n, m := range list {
 		o := parseOptions(m.Options)
-		bound := m.Type == "bind" || o.flags&unix.MS_BIND != 0
-		if _, again := shared[m.Destination]; !bound || o.propagation&unix.MS_SHARED == 0 || again {
+		if !o.bind(m) || o.propagation&unix.MS_SHARED == 0 && i == nil {
 			continue
 		}
-		fd, err := cloneTree(m.Source, o)
+		fd, err := cloneTree(m, o, i)
 		if err != nil {
-			shared.close()
+			early.close()
 			return nil, err
 		}
-		shared[m.Destination] = fd
+		early[n] = fd
 	}
-	return shared, nil
+	return early, nil
 }
 
-func (s sharedTrees) close() {
-	for _, fd := range s {
+func (e earlyTrees) close() {
+	for _, fd := range e {
 		unix.Close(fd)
 	}
 }
@@ -243,8 +248,8 @@ func propagate(root int, name string, how uintptr) error {
 
 // mountAll mounts the Spec's mounts below root, but for those that only the
 // container's first process can make; these it returns.
-func mountAll(root int, list []specs.Mount, shared sharedTrees, i *ids) (late []specs.Mount, err error) {
-	for _, m := range list {
+func mountAll(root int, list []specs.Mount, early earlyTrees, i *ids) (late []specs.Mount, err error) {
+	for n, m := range list {
 		if err := checkMount(m); err != nil {
 			return nil, err
 		}
@@ -260,7 +265,12 @@ func mountAll(root int, list []specs.Mount, shared sharedTrees, i *ids) (late []
 				return nil, err
 			}
 		}
-		if err := mountOne(root, m, shared, i); err != nil {
+		if tree, ok := early[n]; ok {
+			err = mountTree(root, m, parseOptions(m.Options), tree)
+		} else {
+			err = mountOne(root, m, i)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -164,13 +164,47 @@ func (i *ids) enterOwned(flags int) error {
 	if errors.Is(err, errUnmapped) {
 		return nil // a container without a root of its own
 	}
-	// The capabilities stay: the thread mounts and makes devices.
+	return writeAs(uid, gid)
+}
+
+// writeAs makes the thread's new files somebody's. The capabilities stay: it
+// mounts and makes devices.
+func writeAs(uid, gid uint32) error {
 	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secbitNoSetuidFixup, 0, 0, 0); err != nil {
 		return fmt.Errorf("keep the capabilities: %w", err)
 	}
 	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(gid), 0, 0)
 	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(uid), 0, 0)
 	return nil
+}
+
+// asRoot calls fn while the thread counts as the container's root, to whom the
+// parameters of an IPC namespace belong, and as nobody else.
+func (i *ids) asRoot(fn func() error) error {
+	uid, gid, err := i.onHost(0, 0)
+	if i == nil || err != nil {
+		return fn()
+	}
+	const same = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same); errno != 0 {
+		return fmt.Errorf("become the container's root: %w", errno)
+	}
+	err = fn()
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, 0, same); errno != 0 {
+		return fmt.Errorf("become the host's root again: %w", errno)
+	}
+	return errors.Join(err, writeAs(uid, gid))
+}
+
+// WritingAs calls fn on a thread whose new files are those of a user and a
+// group of the host. Layers that are mapped have no place for others'.
+func WritingAs(uid, gid int, fn func() error) error {
+	return onThread(func() error {
+		if err := writeAs(uint32(uid), uint32(gid)); err != nil {
+			return err
+		}
+		return fn()
+	})
 }
 
 const secbitNoSetuidFixup = 1 << 2
@@ -246,11 +280,33 @@ func (i *ids) idmap(tree int) error {
 	return err
 }
 
+// layers are the directories that overlays are made of, those whose owners are
+// to be the container's.
+func (c *creation) layers() (dirs []string) {
+	if c.cfg.RootFS.IDMap {
+		dirs = c.cfg.RootFS.dirs()
+	}
+	for _, m := range c.spec.Mounts {
+		o := parseOptions(m.Options)
+		for option := range strings.SplitSeq(o.data, ",") {
+			if list, ok := strings.CutPrefix(option, "lowerdir="); ok && o.idmap && m.Type == "overlay" {
+				dirs = append(dirs, strings.Split(list, ":")...)
+			}
+		}
+	}
+	return dirs
+}
+
 // idmapDirs puts a mapped view of each directory in its own place. The mounts
 // are the thread's own.
 func (i *ids) idmapDirs(dirs []string) error {
 	slices.Sort(dirs)
-	for _, dir := range slices.Compact(dirs) {
+	var done []string
+	for _, dir := range dirs {
+		if slices.ContainsFunc(done, func(above string) bool { return dir == above || strings.HasPrefix(dir, above+"/") }) {
+			continue // it is seen through that view
+		}
+		done = append(done, dir)
 		tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 		if err != nil {
 			return fmt.Errorf("open %s: %w", dir, err)

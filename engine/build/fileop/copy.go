@@ -273,10 +273,7 @@ func (c *copier) link(e *entry, dir int, name string) (bool, error) {
 
 // describe gives a copied file its owner, mode, attributes and times.
 func (c *copier) describe(e *entry, dir int, name string) error {
-	uid, gid := int(e.st.Uid), int(e.st.Gid)
-	if c.owner != nil {
-		uid, gid = c.owner.UID, c.owner.GID
-	}
+	uid, gid := c.owner.of(int(e.st.Uid), int(e.st.Gid))
 	if err := unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return pathError("chown", c.target(e), err)
 	}

@@ -26,7 +26,23 @@ type Tree struct {
 }
 
 // Owner is the user and group that new files get.
-type Owner struct{ UID, GID int }
+type Owner struct {
+	UID, GID int
+	// Of, where set, makes the owner of a copy from that of the file; UID and
+	// GID are for what has no original.
+	Of func(uid, gid int) (int, int)
+}
+
+// of is the owner of the copy of a file.
+func (o *Owner) of(uid, gid int) (int, int) {
+	switch {
+	case o == nil:
+		return uid, gid
+	case o.Of != nil:
+		return o.Of(uid, gid)
+	}
+	return o.UID, o.GID
+}
 
 // NotFoundError says that a path to copy is not in its tree.
 type NotFoundError struct{ Path string }

@@ -171,10 +171,7 @@ func (x *extraction) make(h *tar.Header, content io.Reader, dir int, base string
 }
 
 func (x *extraction) describe(h *tar.Header, dir int, base, name string) error {
-	uid, gid := h.Uid, h.Gid
-	if x.owner != nil {
-		uid, gid = x.owner.UID, x.owner.GID
-	}
+	uid, gid := x.owner.of(h.Uid, h.Gid)
 	if err := unix.Fchownat(dir, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
 	}
