@@ -149,7 +149,7 @@ func TestOCILife(t *testing.T) {
 	h.compose("oci", "delete", "life").ok()
 	h.compose("oci", "state", "life").fails(1, "does not exist")
 	h.compose("oci", "delete", "--force", "life").ok()
-	if groups, _ := filepath.Glob("/sys/fs/cgroup/*/compose-oci-*/life"); len(groups) > 0 {
+	if groups, _ := filepath.Glob("/sys/fs/cgroup/*/compose-oci-*-life"); len(groups) > 0 {
 		t.Errorf("left behind: %q", groups)
 	}
 }
@@ -177,6 +177,21 @@ ls /proc/self/fd | wc -l; echo $X; exit 5`, func(s *specs.Spec) {
 		edit := func(s *specs.Spec) { s.Process.Args = []string{name} }
 		h.compose("oci", "run", "--bundle", h.bundle("", edit), "two").fails(1, want)
 	}
+	// The Go runtime that is started in the container to say this would print a
+	// line for each package: it is started for a failure only.
+	traced := func(script string) string {
+		dir := h.bundle("", func(s *specs.Spec) {
+			s.Process.Args, s.Process.Env = []string{"/script"}, []string{"PATH=/bin", "GODEBUG=inittrace=1"}
+		})
+		if err := os.WriteFile(filepath.Join(dir, "rootfs", "script"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	if r := h.compose("oci", "run", "--bundle", traced("#!/bin/sh\necho $0"), "five").ok(); r.stdout != "/script\n" || r.stderr != "" {
+		t.Errorf("a script printed %q and %q", r.stdout, r.stderr)
+	}
+	h.compose("oci", "run", "--bundle", traced("#!/no/shell"), "six").fails(127, "exec /script: no such file")
 	// Told by a process that has outlived the create.
 	h.ociCreate("three", h.bundle("true", func(s *specs.Spec) { s.Process.Cwd = "/etc/passwd" }))
 	h.compose("oci", "start", "three").fails(1, `working directory "/etc/passwd": not a directory`)

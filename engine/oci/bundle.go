@@ -64,14 +64,16 @@ func bound(m specs.Mount) bool {
 	return m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind")
 }
 
-// ownGroup is where the containers of a state directory are whose bundles do
-// not say where.
-func ownGroup(root string) string { return "compose-oci-" + roots.Roots{State: root}.Tag() }
+// ownGroup is where a container of a state directory is whose bundle does not
+// say where: at the top, because each level costs a directory in every hierarchy.
+func ownGroup(root, id string) string {
+	return "compose-oci-" + roots.Roots{State: root}.Tag() + "-" + id
+}
 
 func cgroupPath(want, root, id string) (string, error) {
 	switch {
 	case want == "":
-		return path.Join(ownGroup(root), id), nil
+		return ownGroup(root, id), nil
 	case strings.Count(want, ":") == 2 && !strings.HasPrefix(want, "/"):
 		return "", fmt.Errorf("linux.cgroupsPath %q is one for systemd's cgroup manager, which is not supported: use cgroupfs", want)
 	}

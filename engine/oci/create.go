@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
-	"compose/engine/runtime/cgroup"
 	"compose/internal/roots"
 	"compose/internal/statefile"
 
@@ -137,11 +136,6 @@ func (c *container) gate() (*runtime.Gate, error) {
 func (c *container) remove() error {
 	if err := runtime.DeleteCgroup(c.Cgroup); err != nil {
 		return err
-	}
-	if own := ownGroup(path.Dir(c.dir)); path.Dir(c.Cgroup) == own {
-		if err := cgroup.DeleteParent(own); err != nil {
-			return err
-		}
 	}
 	c.Pid, c.Status = 0, specs.StateStopped
 	c.afterStop()

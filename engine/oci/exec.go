@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
+	"compose/internal/signals"
 	"compose/internal/statefile"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -35,9 +35,9 @@ func (a *app) exec() error {
 	if p.Terminal && a.console == "" {
 		return errors.New("the process is to have a terminal: --console-socket has to say who takes it")
 	}
-	signals := make(chan os.Signal, 64)
+	caught := make(chan os.Signal, 64)
 	if !a.detach {
-		signal.Notify(signals)
+		signals.Catch(caught)
 	}
 	target := runtime.ExecTarget{PID: c.Pid, CgroupPath: c.Cgroup, ByNumber: true}
 	made, err := runtime.Exec(target, p, c.Spec.Linux.Seccomp, nil, [3]*os.File{os.Stdin, os.Stdout, os.Stderr})
@@ -64,7 +64,7 @@ func (a *app) exec() error {
 	if a.detach {
 		return nil
 	}
-	go forward(signals, made.PIDFD)
+	go forward(caught, made.PIDFD)
 	status, err := runtime.Reap(made.PID)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path" // path/filepath initialises after the heavy libraries
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"compose/engine/runtime"
 	"compose/engine/runtime/cgroup"
+	"compose/internal/signals"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -83,8 +83,8 @@ func (a *app) runToEnd() error {
 		}
 		return nil
 	}
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
+	caught := make(chan os.Signal, 64)
+	signals.Catch(caught)
 	c, made, err := a.make(false)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (a *app) runToEnd() error {
 		}
 		c.Status = specs.StateRunning
 		c.afterStart()
-		go forward(signals, made.PIDFD)
+		go forward(caught, made.PIDFD)
 		return runtime.Reap(made.PID)
 	}()
 	if err := errors.Join(err, c.remove()); err != nil {
@@ -109,8 +109,8 @@ func (a *app) runToEnd() error {
 	return ended(status)
 }
 
-func forward(signals <-chan os.Signal, pidfd *os.File) {
-	for s := range signals {
+func forward(caught <-chan os.Signal, pidfd *os.File) {
+	for s := range caught {
 		if sig, ok := s.(syscall.Signal); ok && sig != syscall.SIGCHLD && sig != syscall.SIGURG {
 			_ = runtime.Signal(pidfd, sig)
 		}

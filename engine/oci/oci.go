@@ -35,10 +35,18 @@ func init() {
 	name := path.Base(os.Args[0])
 	switch {
 	case name == Name:
-		os.Exit(Main(os.Args[1:], ""))
+		takeOver(os.Args[1:])
 	case name == "compose" && len(os.Args) > 1 && os.Args[1] == "oci":
-		os.Exit(Main(os.Args[2:], ""))
+		takeOver(os.Args[2:])
 	}
+}
+
+// takeOver carries out a command line, and there is nothing after it. Not on
+// this goroutine: while packages initialise it is bound to the process's first
+// thread, and each of its waits would be one for another thread's wake-up.
+func takeOver(args []string) {
+	go func() { os.Exit(Main(args, "")) }()
+	select {}
 }
 
 // Usage is what --help shows.

@@ -7,9 +7,10 @@ package initproc
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
+
+	"compose/internal/signals"
 )
 
 // Name is the name by which the binary is told to be an init. The arguments
@@ -44,13 +45,13 @@ func become(path string, command []string) int {
 
 func run(command []string) int {
 	// Before the child exists, so that no signal for it is lost.
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
+	caught := make(chan os.Signal, 64)
+	signals.Catch(caught)
 	path, code, err := find(command[0])
 	if err == nil {
 		var pid int
 		if pid, err = start(path, command); err == nil {
-			return look(pid, signals)
+			return look(pid, caught)
 		}
 		code = 126
 	}
@@ -70,8 +71,8 @@ func start(path string, command []string) (int, error) {
 }
 
 // look waits for the child's end and returns its exit code in the shell's form.
-func look(child int, signals <-chan os.Signal) int {
-	for s := range signals {
+func look(child int, caught <-chan os.Signal) int {
+	for s := range caught {
 		switch s {
 		case syscall.SIGCHLD:
 		case syscall.SIGURG, syscall.SIGTTIN, syscall.SIGTTOU:
