@@ -28,7 +28,7 @@ func (e *Engine) Diff(ctx context.Context, id string) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	lowers, err := e.images.Lowers(ctx, img)
+	lowers, err := e.lowers(ctx, img)
 	if err != nil {
 		return nil, err
 	}

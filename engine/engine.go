@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"compose/engine/image"
 	"compose/engine/runtime"
@@ -30,6 +31,7 @@ type Engine struct {
 	images   *image.Store
 	networks *netbridge.Manager
 	volumes  *volumes.Store
+	bottom   func() (string, error) // the layer of the mount points
 }
 
 // Open returns the engine of a root. It scans nothing.
@@ -45,7 +47,8 @@ func Open(r roots.Roots) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{roots: r, images: images, networks: networks, volumes: volumes.Open(r)}, nil
+	bottom := sync.OnceValues(func() (string, error) { return makeMountPoints(filepath.Join(r.State, "mountpoints")) })
+	return &Engine{roots: r, images: images, networks: networks, volumes: volumes.Open(r), bottom: bottom}, nil
 }
 
 // Images is the image store.

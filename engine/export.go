@@ -93,7 +93,7 @@ func (e *Engine) inContainer(ctx context.Context, id string, fn func(tree) error
 	if err != nil {
 		return err
 	}
-	lowers, err := e.images.Lowers(ctx, img)
+	lowers, err := e.lowers(ctx, img)
 	if err != nil {
 		return err
 	}

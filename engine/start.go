@@ -52,7 +52,7 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 	if err != nil {
 		return nil, fmt.Errorf("the image of container %s is gone: create the container again", c.Spec.Name)
 	}
-	lowers, err := e.images.Lowers(ctx, img)
+	lowers, err := e.lowers(ctx, img)
 	if err != nil {
 		return nil, err
 	}
