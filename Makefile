@@ -12,7 +12,7 @@ PACKAGES = ./... github.com/santhosh-tekuri/jsonschema/v6/...
 # -E: a container's init need not wait for the Go runtime, see its entry.
 GO_BUILD = go build -trimpath -ldflags '-s -w -E compose/engine/runtime/initproc.entry -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'
 
-.PHONY: help build demo base-images test chaos soak lint config-compare bench clean install
+.PHONY: help build demo base-images test chaos soak oci-peers lint config-compare bench clean install
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ chaos: ## kill processes of ours N times (1000), or with WALK=1 at each fault po
 soak: ## N (1000) projects up and down, 200 containers at once, a flood of lines: what grows, what gets lost (needs root)
 	scripts/install-packages busybox-static nftables
 	go test -count=1 -timeout 0 -run 'TestSoak|TestFlood' -v ./e2e -args -soak-cycles $(or $(N),1000) -soak-containers 200 -soak-lines 6000000
+
+oci-peers: build ## have containerd and podman run containers with "compose oci" (needs root)
+	scripts/install-packages busybox-static containerd podman
+	scripts/oci-peers
 
 # What the tests use as peers, tools and the content of containers.
 TEST_PACKAGES = busybox-static bzip2 curl docker-registry git iproute2 iptables mmdebstrap nftables runc skopeo systemd xz-utils zstd

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -423,4 +424,43 @@ echo x 2>/dev/null > /proc/sysrq-trigger || echo no sysrq`
 	h.compose("oci", "delete", "--force", "outside").ok()
 	h.compose("oci", "run", "--bundle", h.bundle("true", func(s *specs.Spec) { edit(s); s.Process.User.UID = 5000 }), "no").fails(1, "maps no such user")
 	h.compose("oci", "run", "--bundle", h.bundle("true", func(s *specs.Spec) { edit(s); s.Linux.UIDMappings = nil }), "no").fails(1, "uidMappings")
+}
+
+// TestOCIAsPodmanAsks: what podman and containerd ask for that a bundle of the
+// OCI's own tools does not.
+func TestOCIAsPodmanAsks(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	limit := int64(64)
+	edit := func(s *specs.Spec) {
+		s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
+		s.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &limit}}
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/etc", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "tmpcopyup", "ro"}},
+			specs.Mount{Destination: "/var", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup", "mode=1700"}})
+		if _, err := os.Stat("/sys/fs/cgroup/pids"); err == nil {
+			s.Mounts = append(s.Mounts,
+				specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"ro"}},
+				specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "ro"}})
+		}
+		s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1 << 40, Hard: 1 << 40}} // more than a kernel has
+	}
+	script := `grep -c guest /etc/passwd; touch /etc/x 2>/dev/null || echo read-only; ls -d /var/www; touch /var/x; stat -c %a /var
+if test -d /sys/fs/cgroup/pids; then cat /sys/fs/cgroup/pids/pids.max; mkdir /sys/fs/cgroup/pids/x 2>/dev/null || echo read-only; else echo 64; echo read-only; fi`
+	bundle, log := h.bundle(script, edit), filepath.Join(h.root, "log.json")
+	r := h.compose("oci", "--log", log, "--log-format", "json", "run", "--bundle", bundle, "podman").ok()
+	if want := "1\nread-only\n/var/www\n1700\n64\nread-only\n"; r.stdout != want || r.stderr != "" {
+		t.Errorf("inside:\n%swant:\n%sstandard error, which is the container's: %s", r.stdout, want, r.stderr)
+	}
+	if _, err := os.Stat(filepath.Join(bundle, "rootfs/var/x")); err == nil {
+		t.Error("what was written to the tmpfs is in the bundle")
+	}
+	if text, _ := os.ReadFile(log); !strings.Contains(string(text), `"level":"warning"`) || !strings.Contains(string(text), "RLIMIT_NOFILE") {
+		t.Errorf("the log says nothing of the limit: %s", text)
+	}
+	h.ociCreate("frozen", h.bundle("while :; do sleep 0.1; done", nil))
+	h.compose("oci", "start", "frozen").ok()
+	h.compose("oci", "pause", "frozen").ok()
+	h.compose("oci", "kill", "frozen", "KILL").ok()
+	h.ociStatus("frozen", specs.StateStopped)
 }

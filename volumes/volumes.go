@@ -17,6 +17,7 @@ import (
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/filetree"
 	"compose/internal/journal"
 	"compose/internal/lazy"
 	"compose/internal/roots"
@@ -276,8 +277,7 @@ func (s *Store) CopyUp(name string, from int) error {
 		return err
 	}
 	defer unix.Close(to)
-	c := &copier{links: map[fileID]string{}, top: to}
-	if err := c.dir(from, to); err != nil {
+	if err := filetree.Copy(from, to); err != nil {
 		return fmt.Errorf("fill the volume %s from the image: %w", name, err)
 	}
 	if err := unix.Syncfs(to); err != nil {

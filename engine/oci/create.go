@@ -96,7 +96,7 @@ func (a *app) makeIn(c *container, gated bool) (*runtime.Container, error) {
 		return nil, err
 	}
 	for _, w := range made.Warnings {
-		fmt.Fprintln(os.Stderr, "warning: "+w)
+		a.warn(w)
 	}
 	c.Pid, c.PIDStart, c.Status = made.PID, made.StartTicks, specs.StateCreated
 	if made.Console != nil {

@@ -150,7 +150,7 @@ func (a *app) kill() error {
 				return fmt.Errorf("send %s to %d: %w", unix.SignalName(sig), pid, err)
 			}
 		}
-		return nil
+		return c.thawToDie(sig)
 	}
 	if c.Status == specs.StateStopped || c.Status == specs.StateCreating {
 		return fmt.Errorf("container not running: %s is %s", c.ID, c.Status)
@@ -161,7 +161,19 @@ func (a *app) kill() error {
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	defer f.Close()
-	return runtime.Signal(f, sig)
+	if err := runtime.Signal(f, sig); err != nil {
+		return err
+	}
+	return c.thawToDie(sig)
+}
+
+// thawToDie lets a paused container go on that was sent SIGKILL: on cgroup v1 a
+// frozen process does not even die.
+func (c *container) thawToDie(sig unix.Signal) error {
+	if sig != unix.SIGKILL || c.Status != paused {
+		return nil
+	}
+	return runtime.Resume(c.Cgroup)
 }
 
 func parseSignal(s string) (unix.Signal, error) {

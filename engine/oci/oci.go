@@ -110,7 +110,9 @@ func Main(args []string, runRoot string) int {
 		return int(code)
 	}
 	fmt.Fprintln(os.Stderr, err)
-	a.logError(err)
+	if a.log != "" {
+		a.toLog("error", err.Error())
+	}
 	return 1
 }
 
@@ -240,23 +242,30 @@ func usage(err error) error {
 	return fmt.Errorf("%w; see --help", err)
 }
 
-// logError appends the error to the log that the caller reads it from.
-func (a *app) logError(err error) {
+// warn tells of what is other than it was asked for. Standard error is the
+// container's own where the caller has given us a log.
+func (a *app) warn(text string) {
 	if a.log == "" {
+		fmt.Fprintln(os.Stderr, "warning: "+text)
 		return
 	}
-	f, openErr := os.OpenFile(a.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if openErr != nil {
-		fmt.Fprintln(os.Stderr, openErr)
+	a.toLog("warning", text)
+}
+
+// toLog appends a line to the log that the caller reads.
+func (a *app) toLog(level, text string) {
+	f, err := os.OpenFile(a.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return
 	}
 	defer f.Close()
 	now := time.Now().UTC().Format(time.RFC3339)
 	if a.logFormat != "json" {
-		fmt.Fprintf(f, "time=%q level=error msg=%q\n", now, err)
+		fmt.Fprintf(f, "time=%q level=%s msg=%q\n", now, level, text)
 		return
 	}
-	line, _ := json.Marshal(map[string]string{"level": "error", "msg": err.Error(), "time": now})
+	line, _ := json.Marshal(map[string]string{"level": level, "msg": text, "time": now})
 	_, _ = f.Write(append(line, '\n'))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -443,12 +444,19 @@ func (c *creation) cgroupMounts(p *program, at string, flags uintptr) error {
 		return fmt.Errorf("open %s: %w", at, err)
 	}
 	defer unix.Close(top)
+	namespaced := slices.ContainsFunc(c.spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
 	for _, h := range cgroup.Mounts() {
 		if err := unix.Mkdirat(top, h.Name, 0o755); err != nil {
 			return fmt.Errorf("make %s: %w", path.Join(at, h.Name), err)
 		}
-		dir := path.Join(fromRoot(at), h.Name)
-		p.add("mount the cgroups "+h.Name, must, unix.SYS_MOUNT, p.str("cgroup"), p.str(dir), p.str(h.Type), flags, p.str(h.Options))
+		dir, step := path.Join(fromRoot(at), h.Name), "mount the cgroups "+h.Name
+		if namespaced || c.cfg.CgroupPath == "" {
+			p.add(step, must, unix.SYS_MOUNT, p.str("cgroup"), p.str(dir), p.str(h.Type), flags, p.str(h.Options))
+			continue
+		}
+		// Without a namespace it would be the host's whole hierarchy.
+		p.add(step, must, unix.SYS_MOUNT, p.str(path.Join(h.Host, c.cfg.CgroupPath)), p.str(dir), 0, unix.MS_BIND, 0)
+		p.add(step, must, unix.SYS_MOUNT, 0, p.str(dir), 0, unix.MS_REMOUNT|unix.MS_BIND|flags, 0)
 	}
 	for _, h := range cgroup.Mounts() {
 		for _, name := range strings.Split(h.Options, ",") {

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/filetree"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -44,6 +46,7 @@ type mountOptions struct {
 	propagation uintptr
 	recursiveRO bool   // "rro"
 	idmap       bool   // "idmap": by the container's user namespace
+	copyUp      bool   // "tmpcopyup": a tmpfs begins with what is there below it
 	data        string // for the file system
 }
 
@@ -61,6 +64,8 @@ func parseOptions(options []string) mountOptions {
 			m.propagation = p
 		} else if o == "idmap" || o == "ridmap" {
 			m.idmap = true
+		} else if o == "tmpcopyup" {
+			m.copyUp = true
 		} else if o == "rro" {
 			m.flags |= unix.MS_RDONLY
 			m.recursiveRO = true
@@ -95,10 +100,45 @@ func mountOne(root int, m specs.Mount, i *ids) error {
 	if source == "" {
 		source = m.Type
 	}
-	if err := unix.Mount(source, fdPath(target), m.Type, o.flags, i.options(m.Type, o.data)); err != nil {
+	flags := o.flags
+	if o.copyUp {
+		flags &^= unix.MS_RDONLY
+	}
+	if err := unix.Mount(source, fdPath(target), m.Type, flags, i.options(m.Type, o.data)); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Type, m.Destination, err)
 	}
+	if o.copyUp {
+		if err := copyUp(root, target, m.Destination, o); err != nil {
+			return fmt.Errorf("fill the %s on %s from the image: %w", m.Type, m.Destination, err)
+		}
+	}
 	return propagate(root, m.Destination, o.propagation)
+}
+
+// copyUp fills a file system that was just mounted with what is below it, where
+// from leads.
+func copyUp(root, from int, name string, o mountOptions) error {
+	top, err := openInRoot(root, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	var st unix.Stat_t
+	if err := unix.Fstat(top, &st); err != nil {
+		return err
+	}
+	if err := filetree.Copy(from, top); err != nil {
+		return err
+	}
+	if strings.Contains(","+o.data, ",mode=") {
+		if err := unix.Fchmod(top, st.Mode&0o7777); err != nil {
+			return err
+		}
+	}
+	if o.flags&unix.MS_RDONLY != 0 {
+		return remountBind(top, fdPath(top), o.flags)
+	}
+	return nil
 }
 
 // mountTree puts a copy of the source's mount at the destination. From the copy
@@ -318,7 +358,7 @@ func isMissing(err error) bool {
 // MountOptions lists the mount options that mean something here; others are
 // handed to the file system.
 func MountOptions() []string {
-	list := []string{"rro", "idmap", "ridmap"}
+	list := []string{"rro", "idmap", "ridmap", "tmpcopyup"}
 	for name := range mountFlags {
 		list = append(list, name)
 	}

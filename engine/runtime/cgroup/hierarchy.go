@@ -257,6 +257,7 @@ type Mount struct {
 	Name    string // of the directory
 	Type    string // of the file system: "cgroup" or "cgroup2"
 	Options string // for mount(2): the controllers
+	Host    string // where the host has it mounted
 }
 
 // Mounts lists the hierarchies of a v1 or hybrid host.
@@ -277,10 +278,10 @@ func Mounts() []Mount {
 			continue
 		}
 		seen[top] = len(list)
-		list = append(list, Mount{Name: slashpath.Base(top), Type: "cgroup", Options: c})
+		list = append(list, Mount{Name: slashpath.Base(top), Type: "cgroup", Options: c, Host: top})
 	}
 	if h.unified != "" {
-		list = append(list, Mount{Name: "unified", Type: "cgroup2"})
+		list = append(list, Mount{Name: "unified", Type: "cgroup2", Host: h.unified})
 	}
 	return list
 }

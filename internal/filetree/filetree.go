@@ -1,4 +1,6 @@
-package volumes
+// Package filetree copies trees of files as an image's authors have made them,
+// hostile ones too.
+package filetree
 
 import (
 	"errors"
@@ -10,9 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Copy copies what is in one directory, and that one's own attributes, to an
+// empty one: owner, mode, times, attributes, links and hard links are kept. It
+// follows no link.
+func Copy(from, to int) error {
+	c := &copier{links: map[fileID]string{}, top: to}
+	return c.dir(from, to)
+}
+
 type fileID struct{ dev, ino uint64 }
 
-// copier copies a tree between descriptors and follows no link.
+// copier is one Copy under way.
 type copier struct {
 	links map[fileID]string // where a file with several names was copied to first
 	top   int
