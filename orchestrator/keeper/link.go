@@ -68,15 +68,21 @@ func open(fd int) (*Link, Order, map[string]*os.File, error) {
 }
 
 // Ready tells whoever started the keeper that the supervisor listens, or why
-// it cannot.
-func Ready(err error) {
+// it cannot. A read of what it returns ends when that process does, or is nil
+// where nobody waits.
+func Ready(err error) *os.File {
+	_ = unix.SetNonblock(tellFD, true) // a read that waits then costs no thread
 	f := os.NewFile(tellFD, "ready")
 	message := "ok"
 	if err != nil {
 		message = err.Error()
 	}
 	_, _ = f.WriteString(message) // nobody may be waiting any more
+	if _, sockErr := unix.GetsockoptInt(tellFD, unix.SOL_SOCKET, unix.SO_TYPE); err == nil && sockErr == nil {
+		return f
+	}
 	f.Close()
+	return nil
 }
 
 func (l *Link) listen() {

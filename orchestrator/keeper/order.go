@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -105,9 +106,9 @@ func (p *Pair) Close() {
 // Order tells the pair what it is for and waits until its supervisor listens.
 // They hold the lock from then on, and write to log. ErrGone says that they
 // ended without a word: it can be tried again with another pair. The pair
-// cannot be used afterwards.
+// cannot be used afterwards; that its socket stays open says to the supervisor
+// that this process, which may be about to connect, lives.
 func (p *Pair) Order(o Order, lock, log *os.File) error {
-	defer p.socket.Close()
 	rights := unix.UnixRights(int(lock.Fd()), int(log.Fd()))
 	// Where they are gone, the answer may be there already.
 	_ = unix.Sendmsg(int(p.socket.Fd()), []byte(o.message()), rights, nil, unix.MSG_NOSIGNAL)
@@ -116,13 +117,23 @@ func (p *Pair) Order(o Order, lock, log *os.File) error {
 	if errors.Is(err, unix.ECONNRESET) { // told once, where they left the order unread
 		n, err = p.socket.Read(answer)
 	}
-	switch {
-	case err != nil || n == 0:
-		return ErrGone
-	case string(answer[:n]) == "ok":
+	if err == nil && string(answer[:n]) == "ok" {
+		ordered.Lock()
+		defer ordered.Unlock()
+		ordered.pairs = append(ordered.pairs, p)
 		return nil
 	}
+	p.socket.Close()
+	if err != nil || n == 0 {
+		return ErrGone
+	}
 	return errors.New(string(answer[:n]))
+}
+
+// ordered are the pairs whose sockets are open until this process ends.
+var ordered struct {
+	sync.Mutex
+	pairs []*Pair
 }
 
 // ErrGone says that keeper and supervisor ended before they were up.

@@ -49,11 +49,12 @@ func Main() int {
 	s, err := start(order, link, left)
 	comingUp.End()
 	leave()
-	keeper.Ready(err)
+	starter := keeper.Ready(err)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "supervisor:", err)
 		return 1
 	}
+	s.starter = starter
 	return s.serve(order)
 }
 
@@ -65,6 +66,7 @@ type supervisor struct {
 	link     *keeper.Link
 	events   hub
 	listener net.Listener
+	starter  *os.File      // ends with the command that has us started; nil: the keeper did by itself
 	done     chan struct{} // closed when it is time to leave
 
 	mu          sync.Mutex
@@ -132,7 +134,10 @@ func (s *supervisor) connection(_ net.Conn, state http.ConnState) {
 	case http.StateNew:
 		s.mu.Lock()
 		s.connections++
-		s.met = true
+		if !s.met {
+			s.met = true
+			s.starter.Close() // its end need not wake us; it may be nil
+		}
 		s.mu.Unlock()
 	case http.StateClosed:
 		s.disconnected()
@@ -158,7 +163,11 @@ func (s *supervisor) disconnected() {
 // leaveUnmet ends a supervisor that nobody has come to see: whoever started it
 // has died.
 func (s *supervisor) leaveUnmet() {
-	time.Sleep(10 * time.Second)
+	if s.starter != nil {
+		_, _ = s.starter.Read(make([]byte, 1)) // or closed, once we are met
+	} else {
+		time.Sleep(10 * time.Second)
+	}
 	s.mu.Lock()
 	s.met = true
 	s.mu.Unlock()
