@@ -61,6 +61,9 @@ func (e *Engine) Exec(_ context.Context, id string, x ExecSpec, stdio Stdio) (*E
 		return nil, err
 	}
 	p := spec.Process
+	if err := label(&c.Spec, p); err != nil { // that of the container, whatever x asks for
+		return nil, err
+	}
 	p.Args, p.Terminal, p.Cwd = x.Args, x.TTY, x.WorkingDir
 	if x.Rows > 0 && x.Columns > 0 {
 		p.ConsoleSize = &specs.Box{Height: uint(x.Rows), Width: uint(x.Columns)}

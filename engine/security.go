@@ -86,18 +86,6 @@ func parseSecurityOpt(opt string) (securityOpt, error) {
 	return securityOpt{key, value}, nil
 }
 
-// checkAppArmor refuses a profile on a host that would apply it: none is
-// loaded here, and to run unconfined what was to be confined is no way out.
-func checkAppArmor(opt securityOpt, enabled string) error {
-	if opt.key != "apparmor" || opt.value == "unconfined" || opt.value == "docker-default" {
-		return nil
-	}
-	if on, err := os.ReadFile(enabled); err != nil || !strings.HasPrefix(string(on), "Y") {
-		return nil // as in Docker: without AppArmor there is nothing to apply
-	}
-	return fmt.Errorf("security_opt apparmor=%s: this engine applies no AppArmor profiles; leave it out, or confine the container by seccomp and capabilities", opt.value)
-}
-
 // secure sets capabilities, seccomp and the hidden paths.
 func secure(s *ContainerSpec, spec *specs.Spec) error {
 	caps, err := capabilities(s)

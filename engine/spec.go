@@ -23,13 +23,13 @@ func checkSpec(s *ContainerSpec) error {
 		}
 	}
 	for _, text := range s.SecurityOpt {
-		opt, err := parseSecurityOpt(text)
-		if err != nil {
+		if _, err := parseSecurityOpt(text); err != nil {
 			return err
 		}
-		if err := checkAppArmor(opt, "/sys/module/apparmor/parameters/enabled"); err != nil {
-			return err
-		}
+	}
+	host := hostAppArmor()
+	if err := host.check(host.profile(s)); err != nil {
+		return err
 	}
 	for _, d := range s.Devices {
 		if d.isCDI() {
@@ -90,6 +90,9 @@ func (e *Engine) specWith(c *Container, held *heldFiles) (*specs.Spec, error) {
 	}
 	c.UserNS.apply(spec)
 	if err := secure(s, spec); err != nil {
+		return nil, err
+	}
+	if err := label(s, p); err != nil {
 		return nil, err
 	}
 	if err := resources(s, spec.Linux.Resources); err != nil {

@@ -85,6 +85,9 @@ func gatherInfo(ctx context.Context, e *engine.Engine) (*systemInfo, error) {
 		OperatingSystem: operatingSystem(), DockerRootDir: e.Roots().State,
 		SecurityOptions: []string{"name=seccomp,profile=builtin"},
 	}
+	if engine.AppArmorProfile(&engine.ContainerSpec{}) != "" {
+		info.SecurityOptions = append([]string{"name=apparmor"}, info.SecurityOptions...)
+	}
 	if who, _, err := e.UsernsRemap(); err != nil {
 		return nil, err
 	} else if who != "" {

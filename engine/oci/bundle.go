@@ -140,7 +140,7 @@ func checkProcess(p *specs.Process) error {
 		return nil
 	}
 	for name, used := range map[string]bool{
-		"process.apparmorProfile": p.ApparmorProfile != "" && p.ApparmorProfile != "unconfined",
+		"process.apparmorProfile": p.ApparmorProfile != "" && p.ApparmorProfile != runtime.Unconfined && !runtime.AppArmor(),
 		"process.selinuxLabel":    p.SelinuxLabel != "",
 		"process.scheduler":       p.Scheduler != nil,
 		"process.ioPriority":      p.IOPriority != nil,

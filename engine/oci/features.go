@@ -32,7 +32,7 @@ func (a *app) features() error {
 				},
 				Operators: []string{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"},
 			},
-			Apparmor: &features.Apparmor{Enabled: &no},
+			Apparmor: &features.Apparmor{Enabled: ptr(runtime.AppArmor())},
 			Selinux:  &features.Selinux{Enabled: &no},
 			IntelRdt: &features.IntelRdt{Enabled: &no},
 		},

@@ -28,6 +28,7 @@ type child struct {
 	exe     *os.File // our own binary where it is to run first
 	init    bool     // as the reaper, and not only to run the program in its place
 	ids     *ids     // of the container, where it has a user namespace
+	label   *label   // the AppArmor profile, or nil
 	stat    func(string, *unix.Stat_t) error
 	join    *cgroup.Join
 }
@@ -58,6 +59,9 @@ func (l *launch) begin(c *child, keep ...int) error {
 	}
 	if c.ids != nil {
 		keep = append(keep, int(c.ids.ns.Fd()))
+	}
+	if c.label != nil {
+		keep = append(keep, int(c.label.proc.Fd()))
 	}
 	var tasks []int
 	if c.join != nil {
@@ -142,6 +146,7 @@ func (l *launch) wait(fd int) {
 // finish adds the steps from the start to the execve.
 func (l *launch) finish(c *child) error {
 	p, proc := &l.program, c.process
+	c.label.enter(p)
 	// Before the change of directory: a working directory of /proc/self/fd/N
 	// shall find no directory of the host there.
 	var keep []int

@@ -45,7 +45,12 @@ func Create(cfg Config) (*Container, error) {
 		}
 		defer exe.Close()
 	}
-	c := &creation{cfg: cfg, spec: spec, cgroup: cg, exe: exe}
+	label, err := openLabel(spec.Process.ApparmorProfile)
+	if err != nil {
+		return nil, err
+	}
+	defer label.close()
+	c := &creation{cfg: cfg, spec: spec, cgroup: cg, exe: exe, label: label}
 	l, err := spawn(c.prepare)
 	if err != nil {
 		if c.term != nil {
@@ -122,6 +127,7 @@ type creation struct {
 	spec   *specs.Spec
 	cgroup *joining
 	exe    *os.File // our own binary, where it is to be the init
+	label  *label
 	term   *terminal
 	root   int // O_PATH of the root file system, before the pivot
 	ids    *ids
@@ -184,7 +190,7 @@ func (c *creation) prepare(l *launch) error {
 	}
 	steps := &child{
 		process: c.spec.Process, seccomp: c.spec.Linux.Seccomp, who: who,
-		stdio: [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}, exe: c.exe, init: c.cfg.Init, ids: c.ids, stat: statInRoot(c.root, c.spec.Process.Cwd),
+		stdio: [3]*os.File{c.cfg.Stdin, c.cfg.Stdout, c.cfg.Stderr}, exe: c.exe, init: c.cfg.Init, ids: c.ids, label: c.label, stat: statInRoot(c.root, c.spec.Process.Cwd),
 	}
 	if c.spec.Process.Terminal {
 		if c.term, err = openTerminal(c.root, c.spec.Process.ConsoleSize); err != nil {

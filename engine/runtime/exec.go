@@ -60,9 +60,14 @@ func Exec(target ExecTarget, p *specs.Process, profile *specs.LinuxSeccomp, grou
 		return nil, err
 	}
 	defer i.close()
+	label, err := openLabel(p.ApparmorProfile)
+	if err != nil {
+		return nil, err
+	}
+	defer label.close()
 	var term *terminal
 	l, err := spawn(func(l *launch) error {
-		steps := &child{process: p, seccomp: profile, stdio: stdio, join: join, exe: exe, ids: i, stat: statFrom(p.Cwd)}
+		steps := &child{process: p, seccomp: profile, stdio: stdio, join: join, exe: exe, ids: i, label: label, stat: statFrom(p.Cwd)}
 		var err error
 		if term, err = enter(pidfd, steps, groups, target.ByNumber); err != nil {
 			return err

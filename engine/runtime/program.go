@@ -50,6 +50,7 @@ const (
 	one                   // must return 1: a byte read from or written to a pipe
 	present               // like must, but there may be no such file or no such kind of it
 	otherwise             // like present, and only where the step before found another kind of file
+	opened                // like must, and what it returns is the first argument of the next step
 	attempt               // an execve: not found here, go on with the next
 	absolute              // no system call: the text at the first argument must start with a slash
 	equal                 // no system call: the number at the first argument must be the second
@@ -138,6 +139,11 @@ func runProgram(p *program) {
 			default:
 				fail(p, i, errno)
 			}
+		case opened:
+			if errno != 0 {
+				fail(p, i, errno)
+			}
+			(*op)(unsafe.Add(first, uintptr(i+1)*unsafe.Sizeof(op{}))).args[0] = r1
 		default:
 			if errno != 0 {
 				fail(p, i, errno)

@@ -196,7 +196,8 @@ func NewContainerInfo(c *orchestrator.Container, dir, logPath string, store *vol
 	s := &c.Spec
 	argv := slices.Concat(s.Entrypoint, s.Command)
 	info := &ContainerInfo{
-		ID: c.ID, Created: c.Created.UTC().Format(time.RFC3339Nano), Args: []string{},
+		AppArmorProfile: engine.AppArmorProfile(&c.Spec),
+		ID:              c.ID, Created: c.Created.UTC().Format(time.RFC3339Nano), Args: []string{},
 		State: stateInfo(c), Image: c.ImageID,
 		ResolvConfPath: filepath.Join(dir, "resolv.conf"), HostnamePath: filepath.Join(dir, "hostname"), HostsPath: filepath.Join(dir, "hosts"),
 		LogPath: logPath, Name: "/" + s.Name, RestartCount: c.State.RestartCount, Driver: "overlay2", Platform: "linux",
