@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +11,23 @@ import (
 
 // goneFor is for how long the exit code of a container that is gone is kept.
 const goneFor = time.Minute
+
+// goneCode is how a container had ended that was removed then.
+type goneCode struct {
+	code int
+	at   time.Time
+}
+
+// forget drops a removed container, and keeps its exit code for those who
+// have yet to ask. Codes that are old enough go.
+func (s *supervisor) forget(id string, code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.containers, id)
+	now := time.Now()
+	maps.DeleteFunc(s.gone, func(_ string, g goneCode) bool { return now.Sub(g.at) >= goneFor })
+	s.gone[id] = goneCode{code, now}
+}
 
 // goneDir is where the exit codes of containers lie that were removed when they
 // ended: the supervisor may die between that and its answer to whoever waits.
@@ -46,15 +64,15 @@ func (s *supervisor) dropCodes(age time.Duration) {
 // of the last supervisor.
 func (s *supervisor) exitCodeOf(id string) (int, bool) {
 	s.mu.Lock()
-	code, ok := s.gone[id]
+	g, ok := s.gone[id]
 	s.mu.Unlock()
 	if ok {
-		return code, true
+		return g.code, true
 	}
 	data, err := os.ReadFile(filepath.Join(s.goneDir(), filepath.Base(id)))
 	if err != nil {
 		return 0, false
 	}
-	code, err = strconv.Atoi(string(data))
+	code, err := strconv.Atoi(string(data))
 	return code, err == nil
 }

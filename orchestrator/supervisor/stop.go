@@ -286,15 +286,6 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 	return nil
 }
 
-// forget drops a removed container, and keeps its exit code for those who
-// have yet to ask.
-func (s *supervisor) forget(id string, code int) {
-	s.mu.Lock()
-	delete(s.containers, id)
-	s.gone[id] = code
-	s.mu.Unlock()
-}
-
 // isGone says that an error means that there is no such container.
 func isGone(err error) bool {
 	var gone *engine.NotFoundError

@@ -71,7 +71,7 @@ type supervisor struct {
 
 	mu          sync.Mutex
 	containers  map[string]*container
-	gone        map[string]int // exit codes of containers removed under our eyes
+	gone        map[string]goneCode // of containers removed under our eyes, for a while
 	connections int
 	met         bool // somebody has connected
 	leaving     bool
@@ -80,7 +80,7 @@ type supervisor struct {
 func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
 	s := &supervisor{
 		roots: roots.Roots{State: o.State, Run: o.Run}, project: o.Project, link: link,
-		done: make(chan struct{}), containers: map[string]*container{}, gone: map[string]int{},
+		done: make(chan struct{}), containers: map[string]*container{}, gone: map[string]goneCode{},
 	}
 	var err error
 	if s.engine, err = engine.Open(s.roots); err != nil {
