@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"compose/engine"
 )
 
@@ -138,6 +140,33 @@ func TestVerbs(t *testing.T) {
 	}
 	if err := r.Start(t.Context(), all, StartOptions{}); err == nil || err.Error() != `service "db" has no container to start` {
 		t.Errorf("start of nothing: %v", err)
+	}
+}
+
+// TestRestartOfSharers restarts containers of which some are in namespaces of
+// others, which have to be there again before.
+func TestRestartOfSharers(t *testing.T) {
+	r := newRig(t)
+	p := load(t, `services:
+  a: {image: i, network_mode: "service:z", depends_on: [z]}
+  b: {image: i, pid: "service:z", depends_on: [z]}
+  c: {image: i, depends_on: [z]}
+  z: {image: i}`)
+	r.up(p, UpOptions{})
+	for _, file := range []*types.Project{p, nil} {
+		var b strings.Builder
+		r.DryRun = &b
+		if err := r.Restart(t.Context(), Selection{Name: "shop", Project: file}, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		want := `1. restart container shop-z-1
+2. restart container shop-a-1 after 1
+3. restart container shop-b-1 after 1
+4. restart container shop-c-1
+`
+		if b.String() != want {
+			t.Errorf("plan:\n%s\nwant:\n%s", b.String(), want)
+		}
 	}
 }
 

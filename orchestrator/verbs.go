@@ -165,9 +165,9 @@ func planStop(sel Selection, picked []*Container, timeout *time.Duration) *Plan 
 	return plan
 }
 
-// Restart stops and starts containers, in the order of their dependencies;
-// unless noDeps is set also those of services that asked to be restarted with
-// the ones they depend on.
+// Restart stops and starts containers: one that asked to be restarted with what
+// it depends on, or that shares a namespace of another, after that; unless noDeps
+// is set also those of services that were not named and asked for it.
 func (o *Orchestrator) Restart(ctx context.Context, sel Selection, timeout *time.Duration, noDeps bool) error {
 	chosen := sel
 	if len(sel.Services) > 0 && sel.Project != nil && !noDeps {
@@ -180,6 +180,7 @@ func (o *Orchestrator) Restart(ctx context.Context, sel Selection, timeout *time
 			p = projectFromLabels(sel.Name, picked)
 		}
 		steps := map[string][]*Step{}
+		byID := map[string]*Step{}
 		for _, name := range dependencyOrder(p) {
 			var after []*Step
 			for dep, d := range p.Services[name].DependsOn {
@@ -189,7 +190,13 @@ func (o *Orchestrator) Restart(ctx context.Context, sel Selection, timeout *time
 			}
 			for _, c := range picked {
 				if c.Service == name {
-					steps[name] = append(steps[name], plan.add(RestartContainer{Instance: c.instance(), Timeout: timeout}, "", after...))
+					before := slices.Clone(after)
+					for _, mode := range []string{c.Spec.NetworkMode, c.Spec.PIDMode, c.Spec.IPCMode, c.Spec.UTSMode} {
+						id, _ := strings.CutPrefix(mode, "container:")
+						before = append(before, byID[id]) // nil: it is not restarted
+					}
+					byID[c.ID] = plan.add(RestartContainer{Instance: c.instance(), Timeout: timeout}, "", before...)
+					steps[name] = append(steps[name], byID[c.ID])
 				}
 			}
 		}
