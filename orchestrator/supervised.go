@@ -20,6 +20,7 @@ func OpenHost(r roots.Roots) (Host, error) {
 	// What fails of these is tried again by the next command.
 	_ = e.SweepBuilds(context.Background())
 	_ = e.Sweep(context.Background())
+	e.Volumes().Sweep()
 	published, repositories := fetchedDirs(r)
 	_, _ = sweepFetched(published), sweepFetched(repositories)
 	return &engineHost{engine: e, roots: r}, nil

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -82,9 +83,12 @@ func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "
 // Path is the directory with the volume's files.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_data") }
 
-func (s *Store) lock() (*filelock.Lock, error) {
-	return filelock.Exclusive(filepath.Join(s.dir, ".lock"))
-}
+func (s *Store) lockPath() string { return filepath.Join(s.dir, ".lock") }
+
+func (s *Store) lock() (*filelock.Lock, error) { return filelock.Exclusive(s.lockPath()) }
+
+// trashPrefix begins the name of a volume that is being removed.
+const trashPrefix = ".trash-"
 
 // Create makes a volume, or returns the one that exists.
 func (s *Store) Create(c Config) (*Volume, error) {
@@ -185,7 +189,7 @@ func (s *Store) Remove(name string) error {
 	s.sweep()
 	// Out of sight first: a volume that is half deleted is no volume.
 	// Renaming alone, which a full disk allows.
-	trash := filepath.Join(s.dir, fmt.Sprintf(".trash-%d", time.Now().UnixNano()))
+	trash := filepath.Join(s.dir, fmt.Sprintf("%s%d", trashPrefix, time.Now().UnixNano()))
 	if err := os.Rename(filepath.Join(s.dir, name), trash); err != nil {
 		return err
 	}
@@ -200,22 +204,43 @@ func (s *Store) Remove(name string) error {
 	return nil
 }
 
+// Sweep clears away what killed processes have left. It does nothing while
+// somebody makes, fills or removes a volume.
+func (s *Store) Sweep() {
+	entries, _ := os.ReadDir(s.dir)
+	if !slices.ContainsFunc(entries, s.left) {
+		return
+	}
+	lock, err := filelock.TryExclusive(s.lockPath())
+	if err != nil {
+		return
+	}
+	defer lock.Unlock()
+	s.sweep()
+}
+
+// left says whether a name is that of a volume that is half removed or half
+// made.
+func (s *Store) left(e fs.DirEntry) bool {
+	_, err := os.Lstat(s.record(e.Name()))
+	return strings.HasPrefix(e.Name(), trashPrefix) || e.IsDir() && errors.Is(err, fs.ErrNotExist)
+}
+
 // sweep clears away what killed processes have left: volumes half removed, and
 // those half made, if they hold nothing. The caller holds the lock.
 func (s *Store) sweep() {
 	entries, _ := os.ReadDir(s.dir)
 	for _, e := range entries {
 		dir := filepath.Join(s.dir, e.Name())
-		if strings.HasPrefix(e.Name(), ".trash-") {
+		switch {
+		case !s.left(e):
+		case strings.HasPrefix(e.Name(), trashPrefix):
 			_ = os.RemoveAll(dir) // what stays is swept by the next
-			continue
+		default:
+			statefile.Sweep(dir)
+			_ = os.Remove(s.Path(e.Name())) // not where it has files: somebody may want them
+			_ = os.Remove(dir)
 		}
-		if _, err := os.Lstat(s.record(e.Name())); !e.IsDir() || !errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		statefile.Sweep(dir)
-		_ = os.Remove(s.Path(e.Name())) // not where it has files: somebody may want them
-		_ = os.Remove(dir)
 	}
 }
 
