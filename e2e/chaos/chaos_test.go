@@ -188,17 +188,18 @@ func (w *world) killAtRest() {
 		return
 	}
 	name := "killed at rest: "
-	switch w.rand.IntN(5) {
+	who := w.rand.IntN(5)
+	if who == 1 && w.stack.hasTerminal() {
+		who = 2 // a terminal that nobody holds hangs up
+	}
+	switch who {
 	case 0:
 		name += "keeper"
 		w.kill(keeper)
 	case 1:
 		name += "keeper and supervisor"
 		w.allGone()
-		for _, pid := range append(w.processes(keeper), w.processes(supervisor)...) {
-			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		w.kill(supervisor)
+		end(append(w.processes(keeper), w.processes(supervisor)...))
 		w.must("ps") // the next command adopts
 	default:
 		name += "supervisor"

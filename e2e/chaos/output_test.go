@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,62 +70,75 @@ func (w *world) stableLog(c *container) (text string, rotated bool, err error) {
 	dir := filepath.Join(w.roots.Containers(), c.ID)
 	path := filepath.Join(dir, c.ID+"-json.log")
 	for deadline := time.Now().Add(*patience); ; {
-		before, _ := os.Stat(path)
 		var state engine.State
 		if err := readJSON(filepath.Join(dir, "state.json"), &c.state); err != nil {
 			return "", false, err
 		}
-		if text, rotated, err = readLog(path); err != nil {
+		before := generations(path)
+		text, err = readLog(before)
+		if err != nil {
 			return "", false, err
 		}
-		after, _ := os.Stat(path)
 		if err := readJSON(filepath.Join(dir, "state.json"), &state); err != nil {
 			return "", false, err
 		}
-		if text == unfinished {
-			if time.Now().After(deadline) {
-				return "", false, fmt.Errorf("%s: its last line stays unfinished", path)
-			}
-			continue
+		if text != unfinished && slices.EqualFunc(before, generations(path), generation.equal) && state.Status == c.state.Status && state.RestartCount == c.state.RestartCount {
+			return text, len(before) > 1, nil
 		}
-		if os.SameFile(before, after) && state.Status == c.state.Status && state.RestartCount == c.state.RestartCount {
-			return text, rotated, nil
+		if time.Now().After(deadline) {
+			return "", false, fmt.Errorf("%s: it or the state beside it does not come to rest", path)
 		}
 	}
+}
+
+// generation is a file of a log.
+type generation struct {
+	path string
+	info fs.FileInfo
+}
+
+func (g generation) equal(o generation) bool { return g.path == o.path && os.SameFile(g.info, o.info) }
+
+// generations are a log's files, the oldest first. A rotation that is under way
+// or was cut short leaves a gap.
+func generations(path string) (list []generation) {
+	const most = 3 // that a service here keeps
+	for n := most; n >= 0; n-- {
+		name := path
+		if n > 0 {
+			name = fmt.Sprintf("%s.%d", path, n)
+		}
+		if info, err := os.Stat(name); err == nil {
+			list = append(list, generation{name, info})
+		}
+	}
+	return list
 }
 
 // unfinished is the text of a log that is just being written.
 const unfinished = "\x00"
 
-// readLog joins a log and its older files.
-func readLog(path string) (text string, rotated bool, err error) {
+// readLog joins the files of a log.
+func readLog(files []generation) (string, error) {
 	var b strings.Builder
-	files := []string{path}
-	for n := 1; ; n++ {
-		older := fmt.Sprintf("%s.%d", path, n)
-		if _, err := os.Stat(older); err != nil {
-			break
-		}
-		files = append([]string{older}, files...)
-	}
-	for _, name := range files {
-		data, err := os.ReadFile(name)
+	for _, f := range files {
+		data, err := os.ReadFile(f.path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // rotated just now, which will be seen
 		}
 		if err != nil {
-			return "", false, err
+			return "", err
 		}
 		if len(data) > 0 && data[len(data)-1] != '\n' {
-			return unfinished, false, nil
+			return unfinished, nil
 		}
 		for line := range strings.Lines(string(data)) {
 			var e struct{ Log string }
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
-				return "", false, fmt.Errorf("%s: %w: %q", name, err, line)
+				return "", fmt.Errorf("%s: %w: %q", f.path, err, line)
 			}
 			b.WriteString(e.Log)
 		}
 	}
-	return b.String(), len(files) > 1, nil
+	return b.String(), nil
 }

@@ -125,3 +125,8 @@ func (s *stack) names() []string { return slices.Sorted(maps.Keys(s.services)) }
 func (s *stack) in(states ...state) []string {
 	return slices.DeleteFunc(s.names(), func(n string) bool { return !slices.Contains(states, s.services[n].state) })
 }
+
+// hasTerminal says whether a service has one.
+func (s *stack) hasTerminal() bool {
+	return slices.ContainsFunc(s.names(), func(n string) bool { return s.services[n].tty })
+}

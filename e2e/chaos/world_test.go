@@ -173,25 +173,35 @@ func (w *world) processes(role string) []int {
 	return pids
 }
 
-// kill kills all processes of a role and says whether there were any. It
-// returns when they are gone and, where one of the two that start each other
-// was killed, there are both again.
-func (w *world) kill(role string) (killed bool) {
-	var gone []int
-	for _, pid := range w.processes(role) {
-		if unix.Kill(pid, unix.SIGKILL) == nil {
-			gone = append(gone, pid)
+// kill kills all processes of a role and says whether there were any.
+func (w *world) kill(role string) (killed bool) { return end(w.processes(role)) > 0 }
+
+// end kills processes, and returns how many were still there to be killed. All
+// that they had open is closed by then.
+func end(pids []int) (killed int) {
+	var fds []int
+	for _, pid := range pids {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			fds = append(fds, fd)
 		}
 	}
-	soon(func() []string {
-		for _, pid := range gone {
-			if data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasPrefix(string(data), role+"\x00") {
-				return []string{"it is still there"}
+	for _, fd := range fds {
+		if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+			killed++
+		}
+	}
+	soon(func() (wrong []string) {
+		for _, fd := range fds {
+			if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); n == 0 {
+				wrong = append(wrong, "it is still there")
 			}
 		}
-		return nil
+		return wrong
 	})
-	return len(gone) > 0
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return killed
 }
 
 func (w *world) supervisorLog() string {
