@@ -152,11 +152,17 @@ func TestKilledSupervisorAndKeeper(t *testing.T) {
 func ourProcess(t testing.TB, name, root string, other int) int {
 	t.Helper()
 	found := 0
+	ours, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "a process "+name, func() error {
 		dirs, _ := filepath.Glob("/proc/[0-9]*")
 		for _, dir := range dirs {
 			argv, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-			if bytes.HasPrefix(argv, []byte(name+"\x00"+root+"\x00")) {
+			// A container's first process is called the same until it runs its program.
+			ns, _ := os.Readlink(filepath.Join(dir, "ns", "pid"))
+			if ns == ours && bytes.HasPrefix(argv, []byte(name+"\x00"+root+"\x00")) {
 				if found, _ = strconv.Atoi(filepath.Base(dir)); found != other {
 					return nil
 				}

@@ -155,10 +155,16 @@ func (w *world) must(args ...string) string {
 	return e.stdout
 }
 
-// processes are ours of one role, by the root that they work for.
+// processes are ours of one role, by the root that they work for. The first
+// process of a container, which has its supervisor's command line until it
+// executes its program, is none of them: who kills it has killed a container.
 func (w *world) processes(role string) []int {
 	var pids []int
 	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ours, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -166,8 +172,10 @@ func (w *world) processes(role string) []int {
 		data, _ := os.ReadFile(path) // it may be gone
 		args := strings.Split(string(data), "\x00")
 		if len(args) > 2 && args[0] == role && args[1] == w.roots.State {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			pids = append(pids, pid)
+			if ns, _ := os.Readlink(filepath.Join(filepath.Dir(path), "ns", "pid")); ns == ours {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+				pids = append(pids, pid)
+			}
 		}
 	}
 	return pids

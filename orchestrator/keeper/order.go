@@ -38,16 +38,21 @@ func parseOrder(message string) (Order, error) {
 // argv is the command line by which a process of the project is known.
 func (o Order) argv(name string) []string { return []string{name, o.State, o.Run, o.Project} }
 
-// Processes are those that work under a name for the same roots and project.
+// Processes are those that work under a name for the same roots and project. The
+// first process of a container has its supervisor's command line until it
+// executes its program: by its PID namespace one knows it.
 func (o Order) Processes(name string) (pids []int) {
 	want := strings.Join(o.argv(name), "\x00") + "\x00"
+	ours, _ := os.Readlink("/proc/self/ns/pid")
 	all, _ := os.ReadDir("/proc") // without it nobody is found
 	for _, p := range all {
-		if pid, err := strconv.Atoi(p.Name()); err == nil {
-			line, _ := os.ReadFile("/proc/" + p.Name() + "/cmdline") // it may be gone
-			if strings.HasPrefix(string(line), want) {
-				pids = append(pids, pid)
-			}
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		line, _ := os.ReadFile("/proc/" + p.Name() + "/cmdline") // it may be gone
+		if ns, _ := os.Readlink("/proc/" + p.Name() + "/ns/pid"); ns == ours && strings.HasPrefix(string(line), want) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

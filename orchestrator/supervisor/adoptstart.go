@@ -42,7 +42,7 @@ func underWay(left map[string]*os.File, id string) (b begun, ok bool) {
 // adoptStart brings to an end what the last supervisor had begun: the container
 // runs, or it has ended already, or its program was never let go.
 func (c *container) adoptStart(ctx context.Context, b begun, left map[string]*os.File) {
-	const patience = 5 * time.Second
+	const patience = 30 * time.Second // its maker is dead, so it ends: on a loaded machine in a while
 	for deadline := time.Now().Add(patience); !runtime.Ended(b.pid, b.ticks) && !runtime.Released(b.pid, keeper.SupervisorName); {
 		if time.Now().After(deadline) {
 			break // it calls itself so

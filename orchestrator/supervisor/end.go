@@ -59,7 +59,7 @@ func (c *container) reap(r *run, adopted bool) int {
 // started it, the machine's first process, which may take its time. So the
 // kernel is asked too.
 func (c *container) orphanExit(pid int, f *os.File, startTicks uint64) int {
-	const patience = 5 * time.Second
+	const patience = 10 * time.Second // the keeper, on a loaded machine, has had its turn by then
 	told := make(chan syscall.WaitStatus, 1)
 	go func() {
 		if status, ok := pidfd.Exit(f, pid, patience); ok {

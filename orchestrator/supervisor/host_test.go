@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,11 +129,11 @@ func (h *host) wait(id string) int {
 	return w.ExitCode
 }
 
-// log is all that the container's log holds.
-func (h *host) log(id string) string {
+// log is the end of a container's log, so many lines, or with -1 all of it.
+func (h *host) log(id string, lines int) string {
 	h.t.Helper()
 	var b strings.Builder
-	if err := logs.Read(h.t.Context(), h.engine.LogPath(id), logs.Options{Tail: -1}, func(e logs.Entry) { b.WriteString(e.Log) }); err != nil {
+	if err := logs.Read(h.t.Context(), h.engine.LogPath(id), logs.Options{Tail: lines}, func(e logs.Entry) { b.WriteString(e.Log) }); err != nil {
 		h.t.Fatal(err)
 	}
 	return b.String()
@@ -142,19 +141,7 @@ func (h *host) log(id string) string {
 
 // processes are the keeper's and the supervisor's of this host.
 func (h *host) processes(name string) []int {
-	var pids []int
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, path := range all {
-		data, _ := os.ReadFile(path) // it may be gone
-		if args := strings.Split(string(data), "\x00"); len(args) > 2 && args[0] == name && args[1] == h.roots.State {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return keeper.Order{State: h.roots.State, Run: h.roots.Run, Project: project}.Processes(name)
 }
 
 // kill ends the keeper or the supervisor at once, and waits until there are
