@@ -115,7 +115,7 @@ func (e ended) String() string {
 // its process as soon as that runs.
 func (w *world) run(meanwhile func(*os.Process), args ...string) ended {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2**patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Args[0] = command
