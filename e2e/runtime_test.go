@@ -131,3 +131,33 @@ volumes: {kept: {}}
 		}
 	}
 }
+
+// TestEndIsKnown has containers end whose parent is the keeper, because another
+// runtime has made them or because their supervisor was killed with them.
+// Whoever looks meanwhile sees no other exit status than theirs.
+func TestEndIsKnown(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	dir := h.project("ends", "compose.yml", `services:
+  other: {image: busybox, runtime: /usr/sbin/runc, command: sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done'}
+  own: {image: busybox, command: sh -c 'trap "exit 7" TERM; while :; do sleep 0.05; done'}
+`)
+	for range 3 {
+		h.in(dir, "up", "-d").ok()
+		for name, killed := range map[string]bool{"ends-other-1": false, "ends-own-1": true} {
+			if killed {
+				if err := unix.Kill(ourProcess(t, "compose-supervisor", h.root, 0), unix.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for s := h.state(name); s.Status != "exited" || s.ExitCode != 7; s = h.state(name) {
+				if s.Status != "running" {
+					t.Fatalf("%s is %+v", name, s)
+				}
+				_ = unix.Kill(s.Pid, unix.SIGTERM) // again, until its shell heeds it
+			}
+		}
+	}
+	h.in(dir, "down", "-t", "0").ok()
+}

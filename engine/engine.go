@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"compose/engine/image"
 	"compose/engine/runtime"
@@ -32,6 +34,11 @@ type Engine struct {
 	networks *netbridge.Manager
 	volumes  *volumes.Store
 	bottom   func() (string, error) // the layer of the mount points
+
+	// Attended says whether somebody looks after a project's containers who will
+	// write how they end; nil: nobody but the caller.
+	Attended func(project string) bool
+	vain     atomic.Bool // it was waited for in vain
 }
 
 // Open returns the engine of a root. It scans nothing.
@@ -232,19 +239,38 @@ func (e *Engine) State(id string) (*State, error) {
 	if err != nil || !s.gone() {
 		return s, err
 	}
-	// A supervisor lets the kernel forget a process once its end is on record:
-	// it may be by now.
-	was := *s
-	if s, err = e.StateOnRecord(id); errors.Is(err, fs.ErrNotExist) {
-		return nil, &NotFoundError{id}
+	return e.settled(id, s)
+}
+
+// settled is the state of a container whose process is gone, though it runs on
+// record: a supervisor lets the kernel forget a process once its end is on
+// record, which it may be by now. Where somebody is about to write how it ended,
+// as when its parent was the keeper, that is waited for.
+func (e *Engine) settled(id string, was *State) (*State, error) {
+	attended := false
+	if c, err := e.read(id); err == nil && e.Attended != nil {
+		attended = e.Attended(c.Spec.Project)
 	}
-	if err == nil && s.PID == was.PID && s.PIDStart == was.PIDStart {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		s, err := e.StateOnRecord(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &NotFoundError{id}
+		}
+		if err != nil || s.PID != was.PID || s.PIDStart != was.PIDStart {
+			return s, err
+		}
+		if attended && !e.vain.Load() {
+			if time.Now().Before(deadline) {
+				continue
+			}
+			e.vain.Store(true) // not once more for each container
+		}
 		s.Status, s.PID = Exited, 0
 		if s.ExitCode == 0 {
 			s.ExitCode = 255
 		}
+		return s, nil
 	}
-	return s, err
 }
 
 // gone says that the process that is to run does not.

@@ -17,6 +17,7 @@ func OpenHost(r roots.Roots) (Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.Attended = func(project string) bool { return client.Attended(r, project) }
 	// What fails of these is tried again by the next command.
 	_ = e.SweepBuilds(context.Background())
 	_ = e.Sweep(context.Background())

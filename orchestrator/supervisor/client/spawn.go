@@ -42,6 +42,20 @@ func ensure(ctx context.Context, r roots.Roots, project string) error {
 	}
 }
 
+// Attended says that a project has a keeper or a supervisor.
+func Attended(r roots.Roots, project string) bool {
+	file, err := os.OpenFile(api.Lock(r, project), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	lock, err := filelock.TryFile(file)
+	if err != nil {
+		file.Close()
+	}
+	lock.Unlock()
+	return errors.Is(err, filelock.ErrHeld)
+}
+
 // Abandoned says that a project had a keeper since the host has started and has
 // none now: it left when there was nothing to do, or it was killed together
 // with its supervisor. It waits for those that are just coming or going.
