@@ -232,6 +232,72 @@ func copiesInUserNamespace(t *testing.T, h *host, dir string) {
 	}
 }
 
+// TestUserNamespaceShared: containers that share their network, processes or
+// memory share the user namespace that these belong to; one with other users
+// has what it asked for, and no say over it.
+func TestUserNamespaceShared(t *testing.T) {
+	t.Parallel()
+	h := remapped(t)
+	dir := h.project("shared", "compose.yml", `services:
+  x: {image: busybox, command: sleep 1000, stop_grace_period: 0s, cap_add: [NET_ADMIN], ipc: shareable}
+  net: {image: busybox, command: sleep 1000, stop_grace_period: 0s, cap_add: [NET_ADMIN], network_mode: "service:x"}
+  pid: {image: busybox, command: sleep 1000, stop_grace_period: 0s, pid: "service:x"}
+  ipc: {image: busybox, command: sleep 1000, stop_grace_period: 0s, ipc: "service:x"}
+  all: {image: busybox, command: sleep 1000, stop_grace_period: 0s, network_mode: "service:net", pid: "service:x", ipc: "service:x"}
+  host: {image: busybox, command: sleep 1000, stop_grace_period: 0s, userns_mode: host}
+  onhost: {image: busybox, command: sleep 1000, stop_grace_period: 0s, cap_add: [NET_ADMIN], network_mode: "service:host", pid: "service:host", ipc: "service:host"}
+  hosts: {image: busybox, command: sleep 1000, stop_grace_period: 0s, cap_add: [NET_ADMIN], userns_mode: host, network_mode: "service:x", pid: "service:x", ipc: "service:x"}
+`)
+	h.in(dir, "up", "-d").ok()
+	in := func(service, script string) string {
+		t.Helper()
+		return strings.TrimSpace(h.in(dir, "exec", "-T", service, "sh", "-c", script).ok().stdout)
+	}
+	const user = "readlink /proc/self/ns/user"
+	kinds := map[string][]string{"net": {"net"}, "pid": {"pid"}, "ipc": {"ipc"}, "all": {"net", "pid", "ipc"}}
+	look := func(when string) {
+		t.Helper()
+		for service, list := range kinds {
+			for _, kind := range append(list, "user") {
+				if a, b := in("x", "readlink /proc/self/ns/"+kind), in(service, "readlink /proc/self/ns/"+kind); a != b {
+					t.Errorf("%s: x has the %s namespace %s, %s has %s", when, kind, a, service, b)
+				}
+			}
+			if got := in(service, "ls -d /sys/class/net/lo /proc/self && touch /new && id -u"); got != "/proc/self\n/sys/class/net/lo\n0" {
+				t.Errorf("%s: %s says %q", when, service, got)
+			}
+		}
+		if got := in("net", "ip link set lo mtu 8000 && echo changed"); got != "changed" {
+			t.Errorf("%s: of the network it shares, root says %q", when, got)
+		}
+	}
+	look("at first")
+	for _, service := range []string{"net", "all"} {
+		h.in(dir, "restart", "--no-deps", service).ok()
+		look("after a restart of " + service)
+	}
+	h.in(dir, "restart", "x").ok() // and so what depends on it
+	h.in(dir, "restart", "--no-deps", "net", "pid", "ipc").ok()
+	h.in(dir, "restart", "--no-deps", "all").ok()
+	look("after a restart of all")
+
+	for _, c := range [][3]string{
+		{"onhost", "tr -s ' ' < /proc/self/uid_map | cut -d' ' -f3,4; ip link set lo mtu 9000 2>/dev/null || echo no say; ls -d /sys/class/net/lo /proc/self", fmt.Sprintf("%d 1000\n%d 64536\nno say\n/proc/self\n/sys/class/net/lo", remapUID, remapMore)},
+		{"hosts", "tr -s ' ' < /proc/self/uid_map; ip link set lo mtu 9000 && echo a say; ls -d /sys/class/net/lo /proc/self", " 0 0 4294967295\na say\n/proc/self\n/sys/class/net/lo"},
+	} {
+		if got, want := in(c[0], c[1]), strings.TrimSpace(c[2]); got != want {
+			t.Errorf("%s, %s:\n%s\nwant:\n%s", c[0], c[1], got, want)
+		}
+	}
+	for flag, kind := range map[string]string{"--network": "net", "--pid": "pid", "--ipc": "ipc"} {
+		got := h.docker("run", "--rm", flag, "container:shared-x-1", "busybox", "sh", "-c", user+"; readlink /proc/self/ns/"+kind).ok().stdout
+		if want := in("x", user+"; readlink /proc/self/ns/"+kind); strings.TrimSpace(got) != want {
+			t.Errorf("%s container: %q, want %q", flag, got, want)
+		}
+	}
+	h.in(dir, "down").ok()
+}
+
 // TestUserNamespaceRefused: what cannot be in a user namespace says so, and
 // what the administrator has to mend.
 func TestUserNamespaceRefused(t *testing.T) {

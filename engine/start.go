@@ -61,7 +61,7 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 	if err := runtime.DeleteCgroup(e.cgroupPath(c)); err != nil {
 		return nil, err
 	}
-	userns, err := c.UserNS.open()
+	userns, err := e.userNamespace(c)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,12 +119,43 @@ func subordinate(state, file, name, alias string) ([]specs.LinuxIDMapping, error
 	return list, nil
 }
 
-// open makes the namespace anew. Nil has none.
-func (u *UserNS) open() (*os.File, error) {
-	if u == nil {
+// userNamespace is the namespace that a container starts in, nil for the
+// host's: a new one, or that of the container whose network, processes or
+// shared memory it shares, for these belong to it. One that has other users is
+// left alone: the two share what they asked for, and the root of neither has a
+// say over what is the other's.
+func (e *Engine) userNamespace(c *Container) (*os.File, error) {
+	if c.UserNS == nil {
 		return nil, nil
 	}
-	return runtime.NewUserNS(u.UIDs, u.GIDs)
+	for _, mode := range []string{c.Spec.NetworkMode, c.Spec.PIDMode, c.Spec.IPCMode} {
+		id, ok := strings.CutPrefix(mode, "container:")
+		if !ok {
+			continue
+		}
+		peer, err := e.read(id)
+		if err != nil || !peer.UserNS.equal(c.UserNS) {
+			continue // where there is none, who joins its namespaces says so
+		}
+		s, err := e.State(id)
+		if err != nil || s.PID == 0 {
+			continue
+		}
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", s.PID))
+		if err == nil && Alive(s.PID, s.PIDStart) {
+			return ns, nil
+		}
+		ns.Close() // which nil bears
+	}
+	return runtime.NewUserNS(c.UserNS.UIDs, c.UserNS.GIDs)
+}
+
+// equal says that both have the same users and groups.
+func (u *UserNS) equal(v *UserNS) bool {
+	if u == nil || v == nil {
+		return u == v
+	}
+	return slices.Equal(u.UIDs, v.UIDs) && slices.Equal(u.GIDs, v.GIDs)
 }
 
 // apply asks the runtime for the namespace.
