@@ -2,6 +2,7 @@ package netbridge
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,4 +54,21 @@ func (h *hostNS) sentAgain(t testing.TB, addr string) (n uint32) {
 		return infoErr
 	}))
 	return n
+}
+
+// TestPortHasNoAddress: the host has no business on the ports of its bridges,
+// and the routes of an address make each further port slower to connect.
+func TestPortHasNoAddress(t *testing.T) {
+	w := newWorld(t)
+	w.network(NetworkConfig{Name: "net", EnableIPv6: true})
+	s, err := w.m.NewSandbox(t.Context(), SandboxConfig{ContainerID: testID("c"), ContainerName: "c", Endpoints: []EndpointConfig{{Network: "net"}}})
+	must(t, err)
+	defer s.Close(t.Context())
+	port := s.record.Endpoints[0].Veth
+	if have := w.host.sh(t, "ip link show dev "+port); !strings.Contains(have, "master cb") {
+		t.Fatalf("no port: %s", have)
+	}
+	if have := w.host.sh(t, "ip -o addr show dev "+port); have != "" {
+		t.Errorf("it has %s", have)
+	}
 }

@@ -13,8 +13,9 @@ import (
 // Batch is a run of messages for one Do. The kernel carries them out in order
 // and each on its own: a later one is tried also where an earlier one failed.
 type Batch struct {
-	buf   []byte
-	start []int // offset of each message
+	buf      []byte
+	start    []int // offset of each message
+	optional []int // messages about what the kernel need not have
 }
 
 // Len is the number of messages.

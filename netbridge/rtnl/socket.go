@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,8 +79,9 @@ func (s *Socket) Do(b *Batch) (results []error, err error) {
 				return nil
 			}
 			left--
-			if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
-				results[i] = unix.Errno(-code)
+			code := unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
+			if code != 0 && !(code == unix.EAFNOSUPPORT && slices.Contains(b.optional, i)) {
+				results[i] = code
 			}
 			return nil
 		}); err != nil {
