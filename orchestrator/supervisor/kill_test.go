@@ -29,3 +29,27 @@ func TestKillWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestStartOfOneThatRestarts starts a container that its restart policy is about
+// to start: it is counted as running, and its restarts go on being counted.
+func TestStartOfOneThatRestarts(t *testing.T) {
+	h := newHost(t)
+	id := h.container("crasher", "exit 5", func(s *engine.ContainerSpec) { s.Restart = engine.RestartPolicy{Name: "always"} })
+	h.start(id)
+	for restarts := 1; restarts < 4; {
+		h.soon("it waits for a restart", func() bool {
+			state, err := h.engine.State(id)
+			if err != nil || state.Status != engine.Restarting || state.RestartCount < restarts {
+				return false
+			}
+			restarts = state.RestartCount
+			return true
+		})
+		h.start(id)
+		state, err := h.engine.State(id)
+		if err != nil || state.RestartCount < restarts {
+			t.Fatalf("after %d restarts: %+v, %v", restarts, state, err)
+		}
+		restarts++
+	}
+}

@@ -28,16 +28,15 @@ type startError struct {
 func (e *startError) Error() string { return e.err.Error() }
 func (e *startError) Unwrap() error { return e.err }
 
-// start starts the container unless it runs.
+// start starts the container unless it runs. As with Docker one that waits for
+// its restart counts as running: two who start it do not start it twice.
 func (c *container) start(ctx context.Context) error {
 	c.op.Lock()
 	defer c.op.Unlock()
 	c.mu.Lock()
-	c.cancelRestart()
-	running, removed := c.run != nil, c.removed
-	c.delay = 0
+	running, removed := c.run != nil || c.timer != nil, c.removed
 	if !running {
-		c.state.RestartCount = 0
+		c.delay, c.state.RestartCount = 0, 0
 	}
 	c.mu.Unlock()
 	if removed {
