@@ -161,3 +161,65 @@ func TestEndIsKnown(t *testing.T) {
 	}
 	h.in(dir, "down", "-t", "0").ok()
 }
+
+// TestRuntimeStartKilled has the supervisor killed around each step of another
+// runtime's start. The container is started once, and nothing is left of what
+// was made and not started.
+func TestRuntimeStartKilled(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	tools := t.TempDir()
+	// The runtime kills whoever has called it, once, at the moment that a file names.
+	script := filepath.Join(tools, "killer")
+	if err := os.WriteFile(script, []byte(`#!/bin/sh
+moment() {
+	case " $* " in
+	*" $when "*) [ "$(cat `+tools+`/when 2>/dev/null)" = "$at $when" ] && rm `+tools+`/when && kill -9 $PPID ;;
+	esac
+}
+at=before; for when in create start; do moment "$@"; done
+/usr/sbin/runc "$@"; code=$?
+at=after; for when in create start; do moment "$@"; done
+exit $code
+`), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := h.project("killed", "compose.yml", `services:
+  a: {image: busybox, runtime: `+script+`, command: sh -c 'echo run | tee -a /kept/runs; exec sleep 100000', init: true, volumes: ['kept:/kept']}
+  terminal: {image: busybox, runtime: `+script+`, tty: true, command: sleep 100000, init: true, profiles: [terminal]}
+volumes: {kept: }
+`)
+	for _, service := range []string{"a", "terminal"} {
+		for _, moment := range []string{"before create", "after create", "before start", "after start"} {
+			if err := os.WriteFile(filepath.Join(tools, "when"), []byte(moment), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.in(dir, "up", "-d", service).ok()
+			if _, err := os.Stat(filepath.Join(tools, "when")); err == nil {
+				t.Errorf("nobody was killed %s", moment)
+			}
+			if s := h.state("killed-" + service + "-1"); s.Status != "running" {
+				t.Errorf("%s: %+v", moment, s)
+			}
+			if service == "a" {
+				h.in(dir, "exec", "-T", "a", "cat", "/kept/runs").ok().says("run\n")
+				eventually(t, "its output", func() error {
+					if out := h.in(dir, "logs", "--no-log-prefix", "a").ok().stdout; out != "run\n" {
+						return fmt.Errorf("%s: it says %q", moment, out)
+					}
+					return nil
+				})
+			}
+			if made, _ := filepath.Glob(filepath.Join(h.root, "run/runtimes/*/*")); len(made) != 1 {
+				t.Errorf("%s: the runtime has made %v", moment, made)
+			}
+			h.in(dir, "--profile", "terminal", "down", "-v", "-t", "0").ok()
+			for _, kind := range []string{"runtimes", "bundles"} {
+				if left, _ := filepath.Glob(filepath.Join(h.root, "run", kind, "*")); len(left) > 0 {
+					t.Errorf("%s: there is left %v", moment, left)
+				}
+			}
+		}
+	}
+}

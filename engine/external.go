@@ -7,7 +7,9 @@ import (
 
 	"compose/engine/external"
 	"compose/engine/runtime"
+	"compose/internal/fault"
 	"compose/internal/ociruntime"
+	"compose/netbridge"
 )
 
 // externalRuntime is the installed runtime that a container asks for, or nil
@@ -28,19 +30,37 @@ func (e *Engine) externalRuntime(c *Container) (*external.Runtime, error) {
 	}, nil
 }
 
-func startExternal(r *external.Runtime, cfg runtime.Config) (*Started, error) {
-	made, err := r.Create(cfg)
+// startExternal has another runtime make a container, tells made, and has it
+// let the program go.
+func startExternal(r *external.Runtime, cfg runtime.Config, sandbox *netbridge.Sandbox, made func(*Started)) (*Started, error) {
+	created, err := r.Create(cfg)
 	if err != nil {
 		return nil, errors.Join(err, r.Delete())
 	}
+	run := &Started{
+		PID: created.PID, PIDFD: created.PIDFD, StartTicks: created.StartTicks, Console: created.Console, Sandbox: sandbox,
+		Orphan: true, runtime: r,
+	}
+	fault.Point("start: created by another runtime")
+	made(run)
 	if err := r.Start(); err != nil {
-		made.PIDFD.Close()
-		if made.Console != nil {
-			made.Console.Close()
+		created.PIDFD.Close()
+		if created.Console != nil {
+			created.Console.Close()
 		}
 		return nil, errors.Join(err, r.Delete())
 	}
-	return &Started{
-		PID: made.PID, PIDFD: made.PIDFD, StartTicks: made.StartTicks, Console: made.Console, Orphan: true, runtime: r,
-	}, nil
+	fault.Point("start: running by another runtime")
+	return run, nil
+}
+
+// NotLetGo says that another runtime has made the container's process and has
+// not been told yet to run its program.
+func (e *Engine) NotLetGo(id string) bool {
+	c, err := e.read(id)
+	if err != nil || c.Spec.Runtime == "" {
+		return false
+	}
+	other, err := e.externalRuntime(c)
+	return err == nil && other != nil && other.Waits()
 }

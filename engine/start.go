@@ -40,7 +40,7 @@ type Started struct {
 // process is the caller's child, but for Started.Orphan. made is called when all
 // is there and the process waits to be let go: whoever dies before it has noted
 // it there has started nothing, for the process ends with it. (One of another
-// runtime runs by then.) What was made is undone where a later step fails. A
+// runtime waits: see NotLetGo.) What was made is undone where a later step fails. A
 // program that cannot be run gives a *runtime.ExecError.
 func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*Started)) (*Started, error) {
 	reading := trace.Begin("read the container and its image", id)
@@ -113,13 +113,7 @@ func (e *Engine) startIn(c *Container, lowers []string, userns *os.File, sandbox
 		return nil, err
 	}
 	if other != nil {
-		run, err := startExternal(other, cfg)
-		if err != nil {
-			return nil, err
-		}
-		run.Sandbox = sandbox
-		made(run)
-		return run, nil
+		return startExternal(other, cfg, sandbox, made)
 	}
 	created, err := runtime.Create(cfg)
 	if err != nil {

@@ -113,19 +113,20 @@ func openPTY() (master, slave *os.File, err error) {
 type consoleSocket struct {
 	path string
 	l    *net.UnixListener
-	dir  string
+	dir  *os.File
 }
 
-// listenConsole listens in a directory with a short path: a socket's may have
-// 107 bytes.
+// listenConsole listens in the container's bundle, which goes with it. A
+// socket's path may have 107 bytes: this one leads through a descriptor.
 func listenConsole(bundle string) (*consoleSocket, error) {
-	dir, err := os.MkdirTemp("", "compose-console-")
+	dir, err := os.Open(bundle)
 	if err != nil {
 		return nil, err
 	}
-	s := &consoleSocket{path: filepath.Join(dir, "socket"), dir: dir}
+	s := &consoleSocket{path: fmt.Sprintf("/proc/%d/fd/%d/console", os.Getpid(), dir.Fd()), dir: dir}
+	_ = os.Remove(s.path) // of one that was killed
 	if s.l, err = net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"}); err != nil {
-		os.RemoveAll(dir)
+		dir.Close()
 		return nil, fmt.Errorf("listen for the terminal of the container in %s: %w", bundle, err)
 	}
 	return s, nil
@@ -133,7 +134,7 @@ func listenConsole(bundle string) (*consoleSocket, error) {
 
 func (s *consoleSocket) close() {
 	s.l.Close()
-	os.RemoveAll(s.dir)
+	s.dir.Close()
 }
 
 // receive takes the terminal's master side. The runtime has sent it by now.

@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -172,6 +174,13 @@ func withHome(env []string, home string) []string {
 // *runtime.ExecError.
 func (r *Runtime) Start() error { return r.run([3]*os.File{}, "start", r.ID) }
 
+// Waits says that the container was made and waits for Start.
+func (r *Runtime) Waits() bool {
+	var state specs.State
+	out, err := r.command(os.DevNull, "state", r.ID).Output()
+	return err == nil && json.Unmarshal(out, &state) == nil && state.Status == specs.StateCreated
+}
+
 // Kill sends a signal to the container's first process.
 func (r *Runtime) Kill(sig unix.Signal) error {
 	return r.run([3]*os.File{}, "kill", r.ID, strconv.Itoa(int(sig)))
@@ -211,6 +220,11 @@ func (r *Runtime) run(stdio [3]*os.File, args ...string) error {
 			to(stdio[i])
 		}
 	}
+	// It dies with us, or it would go on beside whoever takes our place. The
+	// kernel goes by the thread.
+	goruntime.LockOSThread()
+	defer goruntime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		return r.explain(args[0], log, err)
 	}

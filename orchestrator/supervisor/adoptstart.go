@@ -53,6 +53,10 @@ func (c *container) adoptStart(ctx context.Context, b begun, left map[string]*os
 		c.neverStarted(ctx, b.pid)
 		return
 	}
+	if c.s.engine.NotLetGo(c.id) {
+		c.neverStarted(ctx, b.pid)
+		return
+	}
 	c.mu.Lock()
 	c.s.warn(c, "note its start", c.put(func(s *engine.State) {
 		c.startedState(s, b.at)
