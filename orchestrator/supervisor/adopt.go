@@ -147,10 +147,26 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 		c.endedUnseen(state, p, mine["pidfd"])
 		return
 	}
+	c.holdAgain(running, mine)
 	if c.cfg.Spec.TTY {
 		p.stdin = p.stdout
 	}
 	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true))
+}
+
+// holdAgain gives the keeper what the last one has taken with it.
+func (c *container) holdAgain(running *engine.Started, mine map[string]*os.File) {
+	if mine["pidfd"] == nil {
+		c.s.link.Store(c.id+"/pidfd", running.PIDFD)
+	}
+	if running.Sandbox == nil {
+		return
+	}
+	for name, f := range running.Sandbox.Files() {
+		if mine["net/"+name] == nil {
+			c.s.link.Store(c.id+"/net/"+name, f)
+		}
+	}
 }
 
 // restartSoon has the restart policy begin anew.

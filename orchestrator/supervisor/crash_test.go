@@ -2,10 +2,14 @@ package supervisor
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"compose/engine"
 	"compose/orchestrator/keeper"
@@ -101,4 +105,47 @@ func TestOnePair(t *testing.T) {
 	if keepers, supervisors := h.processes(keeper.Name), h.processes(keeper.SupervisorName); len(keepers) != 1 || len(supervisors) != 1 {
 		t.Errorf("keepers %v, supervisors %v: want one of each", keepers, supervisors)
 	}
+}
+
+// TestHeldAgain kills everybody: the next keeper holds again what must outlive
+// the next supervisor. By the pidfd the kernel tells how a container has ended
+// whose parent none of us is.
+func TestHeldAgain(t *testing.T) {
+	h := newHost(t)
+	id := h.container("sleeper", "exec sleep 1000", nil)
+	h.start(id)
+	state, err := h.engine.State(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	netns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", state.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(h.processes(keeper.SupervisorName), h.processes(keeper.Name)...)
+	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} { // one that is left brings the other back
+		for _, pid := range all {
+			if err := unix.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.soon("nobody looks after it", func() bool {
+		return len(h.processes(keeper.Name))+len(h.processes(keeper.SupervisorName)) == 0
+	})
+	if _, err := h.client.Info(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := fmt.Sprintf("/proc/%d", h.processes(keeper.Name)[0])
+	h.soon("the keeper holds its process and its network", func() bool {
+		var process, network bool
+		fds, _ := filepath.Glob(dir + "/fd/*")
+		for _, fd := range fds {
+			target, _ := os.Readlink(fd) // it may be closed
+			info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", filepath.Base(fd)))
+			network = network || target == netns
+			process = process || strings.Contains(string(info), fmt.Sprintf("\nPid:\t%d\n", state.PID))
+		}
+		return process && network
+	})
 }
