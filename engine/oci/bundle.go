@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path" // path/filepath initialises after the heavy libraries
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,30 +17,42 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// loadBundle reads a bundle's config.json and makes it what engine/runtime
-// takes: paths made absolute, and what the OCI leaves to the runtime filled in.
-func loadBundle(bundle, root, id string) (spec *specs.Spec, cgroup string, noProcess bool, err error) {
-	text, err := os.ReadFile(path.Join(bundle, "config.json"))
+// loadBundle reads a bundle's config.json into c.
+func (c *container) loadBundle(root string) error {
+	file := path.Join(c.Bundle, "config.json")
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, "", false, fmt.Errorf("read the bundle's configuration: %w", err)
+		return fmt.Errorf("read the bundle's configuration: %w", err)
 	}
-	spec = &specs.Spec{}
-	if err := json.Unmarshal(text, spec); err != nil {
-		return nil, "", false, fmt.Errorf("%s: %w", path.Join(bundle, "config.json"), err)
+	c.Config = text
+	if err := c.parse(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if info, err := os.Stat(c.Spec.Root.Path); err != nil || !info.IsDir() {
+		return fmt.Errorf("root.path %s is not a directory", c.Spec.Root.Path)
+	}
+	c.Annotations = c.Spec.Annotations
+	c.Cgroup, err = cgroupPath(c.Spec.Linux.CgroupsPath, root, c.ID)
+	return err
+}
+
+// parse makes c.Config what engine/runtime takes: paths made absolute, and what
+// the OCI leaves to the runtime filled in.
+func (c *container) parse() error {
+	spec := &specs.Spec{}
+	if err := decode(c.Config, spec); err != nil {
+		return err
 	}
 	if err := check(spec); err != nil {
-		return nil, "", false, err
+		return err
 	}
 	if !path.IsAbs(spec.Root.Path) {
-		spec.Root.Path = path.Join(bundle, spec.Root.Path)
-	}
-	if info, err := os.Stat(spec.Root.Path); err != nil || !info.IsDir() {
-		return nil, "", false, fmt.Errorf("root.path %s is not a directory", spec.Root.Path)
+		spec.Root.Path = path.Join(c.Bundle, spec.Root.Path)
 	}
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		if bound(*m) && !path.IsAbs(m.Source) {
-			m.Source = path.Join(bundle, m.Source)
+			m.Source = path.Join(c.Bundle, m.Source)
 		}
 		// Releases of the OCI's text before 1.0 had paths from the root.
 		if !path.IsAbs(m.Destination) {
@@ -48,7 +61,7 @@ func loadBundle(bundle, root, id string) (spec *specs.Spec, cgroup string, noPro
 	}
 	if spec.Process == nil {
 		// There has to be one that can wait; it will never be let go.
-		spec.Process, noProcess = &specs.Process{Cwd: "/"}, true
+		spec.Process, c.NoProcess = &specs.Process{Cwd: "/"}, true
 	}
 	rules := spec.Linux.Resources.Devices
 	if len(rules) == 0 {
@@ -56,8 +69,45 @@ func loadBundle(bundle, root, id string) (spec *specs.Spec, cgroup string, noPro
 	}
 	// A container has these devices whatever else it may use.
 	spec.Linux.Resources.Devices = append(slices.Clone(rules), runtime.DefaultDeviceRules()[1:]...)
-	cgroup, err = cgroupPath(spec.Linux.CgroupsPath, root, id)
-	return spec, cgroup, noProcess, err
+	c.Spec = spec
+	return nil
+}
+
+// decode is json.Unmarshal for one of the specification's large types, of whose
+// fields a bundle has a few. encoding/json looks at all types below a type
+// before it reads the first byte, which would take longer than all the reading.
+func decode(text []byte, into any) error {
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(text, &parts); err != nil {
+		return err
+	}
+	v := reflect.ValueOf(into).Elem()
+	names := make([]string, v.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		part, ok := parts[names[i]]
+		if !ok || string(part) == "null" {
+			continue
+		}
+		var err error
+		if linux, ok := v.Field(i).Addr().Interface().(**specs.Linux); ok {
+			*linux = &specs.Linux{}
+			err = decode(part, *linux)
+		} else {
+			err = json.Unmarshal(part, v.Field(i).Addr().Interface())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", names[i], err)
+		}
+	}
+	for name := range parts {
+		// What others may take for a restriction is not passed over.
+		fold := func(n string) bool { return n != name && strings.EqualFold(n, name) }
+		if i := slices.IndexFunc(names, fold); i >= 0 {
+			return fmt.Errorf("%q has to be written %q", name, names[i])
+		}
+	}
+	return nil
 }
 
 func bound(m specs.Mount) bool {

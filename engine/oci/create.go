@@ -33,22 +33,21 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec, group, noProcess, err := loadBundle(bundle, a.root, id)
-	if err != nil {
+	c := &container{
+		State:   specs.State{Version: specs.Version, ID: id, Status: specs.StateCreating, Bundle: bundle},
+		Started: time.Now().UTC(), dir: path.Join(a.root, id),
+	}
+	if err := c.loadBundle(a.root); err != nil {
 		return nil, nil, err
 	}
-	if noProcess && !gated {
+	if c.NoProcess && !gated {
 		return nil, nil, fmt.Errorf("container %s has no program to run: process is not set in its config.json", id)
 	}
-	if spec.Process.Terminal && a.console == "" {
+	if c.Spec.Process.Terminal && a.console == "" {
 		return nil, nil, errors.New("process.terminal is set: --console-socket has to say who takes the terminal")
 	}
-	if !spec.Process.Terminal && a.console != "" {
+	if !c.Spec.Process.Terminal && a.console != "" {
 		return nil, nil, errors.New("--console-socket is of no use: process.terminal is not set")
-	}
-	c := &container{
-		State: specs.State{Version: specs.Version, ID: id, Status: specs.StateCreating, Bundle: bundle, Annotations: spec.Annotations},
-		Spec:  spec, Cgroup: group, NoProcess: noProcess, Started: time.Now().UTC(), dir: path.Join(a.root, id),
 	}
 	if err := os.MkdirAll(a.root, 0o700); err != nil {
 		return nil, nil, err
@@ -59,8 +58,8 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 		return nil, nil, err
 	}
 	// Two containers in one group would end with the first of them.
-	if pids, err := runtime.Pids(group); err == nil && len(pids) > 0 {
-		return nil, nil, errors.Join(fmt.Errorf("the cgroup %s is not empty: %d processes are in it", group, len(pids)), os.Remove(c.dir))
+	if pids, err := runtime.Pids(c.Cgroup); err == nil && len(pids) > 0 {
+		return nil, nil, errors.Join(fmt.Errorf("the cgroup %s is not empty: %d processes are in it", c.Cgroup, len(pids)), os.Remove(c.dir))
 	}
 	made, err := a.makeIn(c, gated)
 	if err != nil {

@@ -24,13 +24,14 @@ import (
 // FIFOs that its process waits at.
 type container struct {
 	specs.State
-	Started   time.Time   `json:"created"`
-	PIDStart  uint64      `json:"pidStart,omitempty"` // runtime.StartTicks
-	Cgroup    string      `json:"cgroup"`
-	NoProcess bool        `json:"noProcess,omitempty"` // the bundle names no program
-	Spec      *specs.Spec `json:"spec"`                // as it was at create
+	Started   time.Time       `json:"created"`
+	PIDStart  uint64          `json:"pidStart,omitempty"` // runtime.StartTicks
+	Cgroup    string          `json:"cgroup"`
+	NoProcess bool            `json:"noProcess,omitempty"` // the bundle names no program
+	Config    json.RawMessage `json:"spec"`                // config.json as it was at create
 
-	dir string
+	Spec *specs.Spec `json:"-"` // what Config says
+	dir  string
 }
 
 func (c *container) file() string       { return path.Join(c.dir, "state.json") }
@@ -53,6 +54,9 @@ func read(dir string) (*container, error) {
 	err := statefile.ReadJSON(c.file(), c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("container %s does not exist", path.Base(dir))
+	}
+	if err == nil {
+		err = c.parse()
 	}
 	if err != nil {
 		return nil, err
