@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -342,6 +343,14 @@ func TestOCIAsARuntime(t *testing.T) {
 	cmd.Args[0] = "/usr/bin/compose-oci"
 	if out, err := cmd.Output(); err != nil || !strings.HasPrefix(string(out), "compose-oci version ") || !strings.Contains(string(out), "\nspec: 1.") {
 		t.Errorf("--version: %q, %v", out, err)
+	}
+	// It takes over before the libraries that it has no use for initialise.
+	cmd = h.command(t.Context(), h.root, "oci", "--version")
+	cmd.Env = append(cmd.Env, "GODEBUG=inittrace=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "init compose/engine/runtime ") {
+		t.Errorf("--version: %q, %v", out, err)
+	} else if late := regexp.MustCompile(`init (path/filepath|net|net/http|github.com/spf13/\S+) `).FindString(string(out)); late != "" {
+		t.Errorf("before it there is %q", late)
 	}
 	var features struct {
 		Hooks []string

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path" // path/filepath initialises after the heavy libraries
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +16,7 @@ const Unconfined = "unconfined"
 func AppArmor() bool { return appArmorIn("/sys") }
 
 func appArmorIn(sys string) bool {
-	on, err := os.ReadFile(filepath.Join(sys, "module/apparmor/parameters/enabled"))
+	on, err := os.ReadFile(path.Join(sys, "module/apparmor/parameters/enabled"))
 	return err == nil && bytes.HasPrefix(on, []byte("Y"))
 }
 
@@ -40,7 +40,7 @@ func openLabel(profile string) (*label, error) {
 		return nil, fmt.Errorf("prepare for the AppArmor profile %s: %w", profile, err)
 	}
 	l := &label{profile: profile, proc: proc, file: "self/attr/apparmor/exec"}
-	if _, err := os.Stat(filepath.Join(hostProc, l.file)); err != nil {
+	if _, err := os.Stat(path.Join(hostProc, l.file)); err != nil {
 		l.file = "self/attr/exec" // before Linux 5.1, where it may be another module's, which takes no such name
 	}
 	return l, nil
