@@ -109,39 +109,6 @@ func (c *compose) cleanUp() {
 	}
 }
 
-// memory is the proportional set size, in MiB, of our processes while n
-// containers run; the containers' own processes do not count.
-func (c *compose) memory(n int) (float64, error) {
-	if _, err := c.time(n, "up", "-d"); err != nil {
-		return 0, err
-	}
-	time.Sleep(time.Second) // what follows from the command's end is over
-	total := 0
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		argv, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-		if !bytes.HasPrefix(argv, []byte("compose-")) || !bytes.Contains(environ, []byte(c.dir)) {
-			continue
-		}
-		rollup, err := os.ReadFile(filepath.Join(dir, "smaps_rollup"))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(rollup)) {
-			if f := strings.Fields(line); len(f) == 3 && f[0] == "Pss:" {
-				kib, _ := strconv.Atoi(f[1])
-				total += kib
-			}
-		}
-	}
-	if total == 0 {
-		return 0, fmt.Errorf("no supervisor was found to weigh")
-	}
-	_, err := c.time(n, "down", "-t", "0")
-	return float64(total) / 1024, err
-}
-
 // busyboxImage is a root file system with Debian's static busybox.
 func busyboxImage() ([]byte, error) {
 	program, err := os.ReadFile("/bin/busybox")

@@ -29,7 +29,7 @@ func main() {
 	binary := flag.String("compose", "bin/compose", "the binary to measure")
 	runs := flag.Int("runs", 5, "counted runs of each row, after one that is not counted")
 	large := flag.Int("large", 50, "services of the large stack")
-	huge := flag.Int("huge", 200, "services of the largest stack; 0: none")
+	huge := flag.Int("huge", 200, "services of the largest stack, of which the kernel takes 1023 on a network; 0: none")
 	layer := flag.String("layer", "", "the tar of a large layer")
 	only := flag.String("only", "", `"stacks", "images", "runtimes" or "traffic"`)
 	out := flag.String("json", "", "write the figures to this file too")
@@ -69,7 +69,7 @@ func bench(o options) error {
 	if info, err := buildinfo.ReadFile(o.binary); err == nil {
 		deps = len(info.Deps)
 	}
-	r := &report{Machine: machine(), Runs: o.runs, BinaryBytes: info.Size(), Dependencies: deps, Large: o.large}
+	r := &report{Machine: machine(), Runs: o.runs, BinaryBytes: info.Size(), Dependencies: deps}
 	for _, part := range []struct {
 		name string
 		run  func(options, string, *report) error
@@ -115,8 +115,21 @@ func benchStacks(o options, dir string, r *report) error {
 		}
 	}
 	r.rows = append(r.rows, rows...)
-	r.PSS, err = tool.memory(o.large)
-	return err
+	for _, n := range sizes {
+		if n < o.large {
+			continue
+		}
+		some := peers
+		if n > o.large {
+			some = nil
+		}
+		idle, err := tool.idle(n, some)
+		if err != nil {
+			return err
+		}
+		r.Idle = append(r.Idle, idle)
+	}
+	return nil
 }
 
 // benchImages measures builds and transfers.

@@ -16,8 +16,7 @@ type report struct {
 	Machine     string      `json:"machine"`
 	Runs        int         `json:"runs"`
 	BinaryBytes int64       `json:"binary_bytes"`
-	Large       int         `json:"large"`
-	PSS         float64     `json:"pss_mib,omitempty"` // beside the large stack
+	Idle        []idleRow   `json:"idle,omitempty"`
 	Rows        []reportRow `json:"rows"`
 
 	Dependencies int       `json:"dependencies"` // modules in the binary
@@ -130,8 +129,11 @@ func (r *report) print() {
 	}
 	w.Flush()
 	r.printRates()
-	if r.PSS > 0 {
-		fmt.Printf("\nmemory of everything but the containers, %d running: %.1f MiB PSS (budget 25)\n", r.Large, r.PSS)
+	for _, i := range r.Idle {
+		fmt.Printf("\nmemory of everything but the containers, %d running: %.1f MiB PSS (budget %.0f), %d wake-ups in %s\n", i.Containers, i.PSS, i.Budget, i.WakeUps, idleTime)
+		for name, pss := range i.Peers {
+			fmt.Printf("  %s: %.1f MiB (%.1f times as much)\n", name, pss, pss/i.PSS)
+		}
 	}
 	fmt.Printf("binary: %.1f MB, %d modules in it\n", float64(r.BinaryBytes)/1e6, r.Dependencies)
 }
