@@ -34,8 +34,9 @@ type Manager struct {
 
 	fw *firewall
 
-	mu    sync.Mutex
-	zones zones
+	mu       sync.Mutex
+	zones    zones
+	outgoing outgoing
 }
 
 // Open returns the manager of a root. It touches nothing.
@@ -54,6 +55,7 @@ func Open(r roots.Roots) (*Manager, error) {
 
 // Close gives back the manager's own descriptors; networks and sandboxes live on.
 func (m *Manager) Close() {
+	m.letGo()
 	m.once.Do(func() {})
 	m.route.Close()
 	if m.query >= 0 {

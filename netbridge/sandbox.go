@@ -250,7 +250,9 @@ func (s *Sandbox) Close(context.Context) error {
 		l.close()
 	}
 	for _, f := range s.files {
-		f.Close()
+		if f != s.ns {
+			f.Close()
+		}
 	}
 	if s.udp != nil {
 		s.udp.Close()
@@ -259,7 +261,8 @@ func (s *Sandbox) Close(context.Context) error {
 		s.tcp.Close()
 	}
 	if s.ns != nil {
-		s.ns.Close()
+		s.m.letGoLater(s.ns)
+		s.ns = nil
 	}
 	err = errors.Join(err, s.m.vacate(&s.record))
 	s.closed = err == nil
