@@ -83,7 +83,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	if err := e.nameImages(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := statefile.WriteKept(filepath.Join(tmp, "config.json"), c); err != nil {
+	if err := statefile.CreateKept(filepath.Join(tmp, "config.json"), c); err != nil {
 		return nil, err
 	}
 	if err := e.claimName(spec.Name, c.ID); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"compose/internal/filelock"
 	"compose/internal/roots"
+	"compose/internal/turns"
 	"compose/netbridge/rtnl"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ type Manager struct {
 	query int // a socket for ioctl(2)
 	err   error
 
+	ups    turns.Group   // of networks that are taken up
 	making chan struct{} // a place for each namespace under construction
 
 	fw *firewall

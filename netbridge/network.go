@@ -192,14 +192,19 @@ func (m *Manager) taken(except string) ([]netip.Prefix, error) {
 
 // EnsureUp makes what a reboot took of a network: bridge, addresses, firewall.
 func (m *Manager) EnsureUp(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// All containers of a stack ask for it at once.
+	return m.ups.Do(name, func() error { return m.ensureUp(name) })
+}
+
+func (m *Manager) ensureUp(name string) error {
 	lock, err := lockHost()
 	if err != nil {
 		return fmt.Errorf("take the host's network lock: %w", err)
 	}
 	defer lock.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	// Not before: somebody may have removed it while we waited.
 	n, err := m.Network(name)
 	if err != nil {

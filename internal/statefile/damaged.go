@@ -10,6 +10,9 @@ import (
 	"reflect"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/fault"
+	"compose/internal/trace"
 )
 
 // A damaged file is of use to nobody but its owner, who may want to look at it:
@@ -35,6 +38,35 @@ func WriteKept(path string, v any) error {
 	if err := Write(path, data, 0o600); err != nil {
 		return err
 	}
+	return os.WriteFile(copyPath(path), data, 0o600)
+}
+
+// CreateKept is WriteKept in a directory that nobody knows of yet. Where nobody
+// looks no temporary file is needed, and the file and its name go to the disk
+// side by side.
+func CreateKept(path string, v any) error {
+	defer trace.Begin("write durably", path).End()
+	data, err := encode(path, v)
+	if err != nil {
+		return err
+	}
+	fault.Point("statefile: before the write")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	fault.Point("statefile: before the sync")
+	named := make(chan error, 1)
+	go func() { named <- SyncDir(slashpath.Dir(path)) }()
+	err = f.Sync()
+	if err := errors.Join(err, <-named); err != nil {
+		return err
+	}
+	fault.Point("statefile: after the sync")
 	return os.WriteFile(copyPath(path), data, 0o600)
 }
 

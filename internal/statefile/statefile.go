@@ -15,6 +15,7 @@ import (
 
 	"compose/internal/fault"
 	"compose/internal/trace"
+	"compose/internal/turns"
 )
 
 // CorruptError says that a state file exists but cannot be understood.
@@ -220,17 +221,23 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	return SyncDir(above)
 }
 
+// names are the syncs of directories. Fifty containers are made at once, and
+// all have their names in one directory.
+var names turns.Group
+
 // SyncDir makes the names in dir durable. A directory that has gone away in
 // the meantime has nothing left to make durable, so that is no error.
 func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
+	defer trace.Begin("sync the directory", dir).End()
+	return names.Do(dir, func() error {
+		d, err := os.Open(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return err
-	}
-	defer d.Close()
-	defer trace.Begin("sync the directory", dir).End()
-	return d.Sync()
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return d.Sync()
+	})
 }

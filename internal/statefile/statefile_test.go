@@ -2,6 +2,7 @@ package statefile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -112,5 +113,36 @@ func TestCopy(t *testing.T) {
 	}
 	if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
 		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// TestSyncDirGone takes a directory that is gone for one in which all is durable.
+func TestSyncDirGone(t *testing.T) {
+	if err := SyncDir(filepath.Join(t.TempDir(), "gone")); err != nil {
+		t.Error(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := SyncDir(filepath.Join(file, "below")); err == nil {
+		t.Error("no error for what cannot be a directory")
+	}
+}
+
+// TestCreateKept makes a file that is there whole, with its copy, and never
+// replaces one.
+func TestCreateKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := CreateKept(path, record{1, "first"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, copyPath(path)} {
+		if data, err := os.ReadFile(file); err != nil || string(data) != fmt.Sprintln(`{"version":1,"name":"first"}`) {
+			t.Errorf("%s: %q, %v", file, data, err)
+		}
+	}
+	if err := CreateKept(path, record{1, "second"}); !errors.Is(err, os.ErrExist) {
+		t.Errorf("once more: %v", err)
 	}
 }
