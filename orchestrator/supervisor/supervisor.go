@@ -32,11 +32,17 @@ import (
 	"compose/orchestrator/supervisor/api"
 )
 
+// How much garbage there may be, in percent of what is in use. We live for long
+// and do little: memory counts for more than time, but while somebody waits.
+const (
+	frugal = 50
+	quick  = 200
+)
+
 // Main is the life of a supervisor process. It returns its exit status.
 func Main() int {
 	initialised := trace.SinceStart("initialise", "").Over()
-	// It lives for long and does little: memory counts for more than time.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(frugal)
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	link, order, left, err := keeper.Open()
 	if err != nil {
@@ -133,7 +139,9 @@ func (s *supervisor) connection(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.mu.Lock()
-		s.connections++
+		if s.connections++; s.connections == 1 {
+			debug.SetGCPercent(quick)
+		}
 		if !s.met {
 			s.met = true
 			s.starter.Close() // its end need not wake us; it may be nil
@@ -150,6 +158,9 @@ func (s *supervisor) disconnected() {
 	s.mu.Lock()
 	s.connections--
 	last := s.connections == 0
+	if last {
+		debug.SetGCPercent(frugal)
+	}
 	s.mu.Unlock()
 	s.leaveIfIdle()
 	s.mu.Lock()
