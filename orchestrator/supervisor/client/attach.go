@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"golang.org/x/sys/unix"
+
 	"compose/orchestrator/supervisor/api"
 )
 
@@ -19,16 +21,11 @@ import (
 // stream of output, stdout. It returns once it is connected; the function it
 // returns waits for the end of the output.
 func (c *Client) Attach(ctx context.Context, id string, tty bool, stdin io.Reader, stdout, stderr io.Writer) (wait func() error, err error) {
-	if _, err := c.Info(ctx); err != nil { // starts it if need be
-		return nil, err
+	conn, in, err := c.connect(ctx, id, stdin != nil)
+	for try := 0; lost(err) && try < 10 && ctx.Err() == nil; try++ { // it died just now
+		conn, in, err = c.connect(ctx, id, stdin != nil)
 	}
-	conn, err := c.dial(ctx)
 	if err != nil {
-		return nil, err
-	}
-	in, err := upgrade(conn, id, stdin != nil)
-	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -52,6 +49,23 @@ func (c *Client) Attach(ctx context.Context, id string, tty bool, stdin io.Reade
 		}
 	}()
 	return func() error { return <-done }, nil
+}
+
+// connect makes a connection that is a container's streams.
+func (c *Client) connect(ctx context.Context, id string, stdin bool) (net.Conn, *bufio.Reader, error) {
+	if _, err := c.Info(ctx); err != nil { // starts it if need be
+		return nil, nil, err
+	}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := upgrade(conn, id, stdin)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, in, nil
 }
 
 // upgrade turns a connection into the container's streams.
@@ -90,8 +104,10 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
+// ignoreClosed lets the end of a connection be that of the streams, also where
+// the supervisor has died in the middle.
 func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) {
 		return nil
 	}
 	return err
