@@ -240,16 +240,24 @@ func TestFlood(t *testing.T) {
 	id := func(service string) string {
 		return strings.TrimSpace(h.in(dir, "ps", "-a", "-q", service).ok().stdout)
 	}
+	ours := []int{ourProcess(t, "compose-keeper", h.root, 0), ourProcess(t, "compose-supervisor", h.root, 0)}
 	h.compose("container", "wait", id("modest")).ok() // that it ended at all says that its pipe was read
 	if n := h.numbered(id("modest")); n != 50 {
 		t.Errorf("the modest container's log has %d lines", n)
 	}
+	before := h.count(ours)
 	h.compose("container", "wait", id("counted")).ok()
 	took := time.Since(began)
 	if n := h.numbered(id("counted")); n != *soakLines {
 		t.Errorf("of %d lines the log has the first %d", *soakLines, n)
 	}
 	t.Logf("%d lines in %s beside another flood: %.0f a second", *soakLines, took.Round(time.Millisecond), float64(*soakLines)/took.Seconds())
+
+	after := h.count(ours) // the other flood goes on
+	t.Logf("keeper and supervisor have %d KiB and %d descriptors, before %d and %d", after[memory], after[descriptors], before[memory], before[descriptors])
+	if grown(memory, before[memory], after[memory]) {
+		t.Errorf("%s: %d before, %d after", memory, before[memory], after[memory])
+	}
 
 	bounded := id("bounded")
 	for range 20 {
@@ -261,7 +269,7 @@ func TestFlood(t *testing.T) {
 	// With nobody there to store its output it waits, and then goes on.
 	var info struct{ State struct{ Pid int } }
 	one(t, h.compose("container", "inspect", bounded).ok().stdout, &info)
-	supervisor := ourProcess(t, "compose-supervisor", h.root, 0)
+	supervisor := ours[1]
 	if err := syscall.Kill(supervisor, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
