@@ -96,8 +96,10 @@ func (r *report) peers() []string {
 	return names
 }
 
-func (r *report) print() {
-	fmt.Printf("machine: %s, medians of %d interleaved runs\n\n", r.Machine, r.Runs)
+func (r *report) printTimes() {
+	if len(r.rows) == 0 {
+		return
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "work\tcompose\tmin-max\tbudget\tkernel floor\tratio to floor\t")
 	for _, name := range r.peers() {
@@ -128,6 +130,11 @@ func (r *report) print() {
 		fmt.Fprintln(w)
 	}
 	w.Flush()
+}
+
+func (r *report) print() {
+	fmt.Printf("machine: %s, medians of %d interleaved runs\n\n", r.Machine, r.Runs)
+	r.printTimes()
 	r.printRates()
 	for _, i := range r.Idle {
 		fmt.Printf("\nmemory of everything but the containers, %d running: %.1f MiB PSS (budget %.0f), %d wake-ups in %s\n", i.Containers, i.PSS, i.Budget, i.WakeUps, idleTime)

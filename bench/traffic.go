@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -179,14 +181,37 @@ func traffic(c *compose, dir string, host []string) (figures []float64, err erro
 		return nil, err
 	}
 	wrote := time.Since(start)
-	out, read, err := c.in(dir, "logs", "-f", "--no-log-prefix", "--no-color", "writer")
+	read, err := c.follow(dir, lines, "logs", "-f", "--no-log-prefix", "--no-color", "writer")
 	if err != nil {
 		return nil, err
 	}
-	if len(out) < lines {
-		return nil, fmt.Errorf("of %d bytes the log has %d", lines, len(out))
-	}
 	return append(figures, lines/1e6/wrote.Seconds(), lines/1e6/read.Seconds()), nil
+}
+
+// follow says how long a command takes to print so many bytes. It is ended
+// then: some go on for as long as any container of the project runs.
+func (c *compose) follow(dir string, bytes int64, args ...string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	argv := append(slices.Clone(c.argv), args...)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = dir, c.env
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	n, _ := io.CopyN(io.Discard, out, bytes)
+	took := time.Since(start)
+	cancel()
+	_ = cmd.Wait()
+	if n < bytes {
+		return 0, fmt.Errorf("%s: of %d bytes it printed %d", strings.Join(argv, " "), bytes, n)
+	}
+	return took, nil
 }
 
 // iperf returns bits a second, and the mean round trip in microseconds.
