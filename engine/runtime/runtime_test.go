@@ -132,7 +132,7 @@ func leftovers() map[string]int {
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {
 		link, _ := os.Readlink("/proc/self/fd/" + fd.Name())
-		if !strings.Contains(link, "eventpoll") && !strings.Contains(link, "eventfd") && link != "/dev/null" && !strings.Contains(link, "memfd:exe") {
+		if !strings.Contains(link, "eventpoll") && !strings.Contains(link, "eventfd") && link != "/dev/null" && !strings.Contains(link, "memfd:exe") && !strings.Contains(link, "bpf-prog") {
 			count["descriptors"]++
 		}
 	}
