@@ -56,19 +56,21 @@ func (m *Manager) withLeases(networkID string, flag int, fn func(t *leases) erro
 	return fn(t)
 }
 
-func (t *leases) each(fn func(at int, addr netip.Addr, id string)) {
+// each hands out the entries that are taken. It is called for every start and
+// end of a container on the network, and makes no string of each of the others.
+func (t *leases) each(fn func(at int, addr netip.Addr, id []byte)) {
 	for at := 0; at < len(t.data); at += leaseSize {
 		entry := t.data[at : at+leaseSize]
-		if id := string(bytes.TrimRight(entry[leaseAddr:], "\x00")); id != "" {
+		if id := bytes.TrimRight(entry[leaseAddr:], "\x00"); len(id) > 0 {
 			fn(at, netip.AddrFrom16([16]byte(entry[:leaseAddr])).Unmap(), id)
 		}
 	}
 }
 
 // taken maps each address to the container that has it.
-func (t *leases) taken() map[netip.Addr]string {
-	all := map[netip.Addr]string{}
-	t.each(func(_ int, addr netip.Addr, id string) { all[addr] = id })
+func (t *leases) taken() map[netip.Addr][]byte {
+	all := make(map[netip.Addr][]byte, len(t.data)/leaseSize)
+	t.each(func(_ int, addr netip.Addr, id []byte) { all[addr] = id })
 	return all
 }
 
@@ -96,8 +98,8 @@ func (t *leases) take(addr netip.Addr, id string) error {
 
 // drop gives back every address of a container.
 func (t *leases) drop(id string) (err error) {
-	t.each(func(at int, _ netip.Addr, holder string) {
-		if holder == id {
+	t.each(func(at int, _ netip.Addr, holder []byte) {
+		if string(holder) == id {
 			clear(t.data[at : at+leaseSize])
 			_, werr := t.file.WriteAt(t.data[at:at+leaseSize], int64(at))
 			err = errors.Join(err, werr)
@@ -122,7 +124,8 @@ func (m *Manager) claim(t *leases, n *Network, s *Subnet, containerID string, fi
 		if err := s.usable(n, fixed); err != nil {
 			return fixed, err
 		}
-		switch holder, ok := taken[fixed]; {
+		holds, ok := taken[fixed]
+		switch holder := string(holds); {
 		case !ok:
 			return fixed, t.take(fixed, containerID)
 		case holder == containerID:

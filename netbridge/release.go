@@ -63,7 +63,7 @@ func (m *Manager) Holders() (map[string]bool, error) {
 	for _, n := range networks {
 		err = errors.Join(err, records(m.runNetwork(n.Name())))
 		leaseErr := m.withLeases(n.Name(), 0, func(t *leases) error {
-			t.each(func(_ int, _ netip.Addr, id string) { ids[id] = true })
+			t.each(func(_ int, _ netip.Addr, id []byte) { ids[string(id)] = true })
 			return nil
 		})
 		if !errors.Is(leaseErr, fs.ErrNotExist) {
