@@ -78,6 +78,10 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 			return nil, err
 		}
 	}
+	// The container's root directory, whatever our umask.
+	if err := os.Chmod(filepath.Join(tmp, "upper"), 0o755); err != nil {
+		return nil, err
+	}
 	// The record first: it says which name and volumes a crash may leave.
 	anonymous := nameVolumes(c)
 	if err := e.nameImages(ctx, c); err != nil {

@@ -37,7 +37,12 @@ func writeNameFiles(dir string, c *Container, endpoints []netbridge.Endpoint) er
 	}
 	for name, text := range files {
 		// In place: a bind mount of an earlier start holds on to the file.
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, []byte(text), 0o644)
+		if err == nil {
+			err = os.Chmod(path, 0o644) // whatever our umask
+		}
+		if err != nil {
 			return fmt.Errorf("write the container's %s: %w", name, err)
 		}
 	}

@@ -112,7 +112,11 @@ func (s *Store) Create(c Config) (*Volume, error) {
 		return v, err
 	}
 	s.sweep()
-	if err := os.MkdirAll(s.Path(c.Name), 0o755); err != nil {
+	err = os.MkdirAll(s.Path(c.Name), 0o755)
+	if err == nil {
+		err = os.Chmod(s.Path(c.Name), 0o755) // whatever our umask
+	}
+	if err != nil {
 		s.sweep()
 		return nil, fmt.Errorf("make the volume %s: %w", c.Name, err)
 	}

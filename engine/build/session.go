@@ -143,7 +143,7 @@ func (s *session) newScratch() (*scratch, error) {
 			return nil, fmt.Errorf("make a directory for the layer: %w", err)
 		}
 	}
-	return w, nil
+	return w, os.Chmod(w.upper, 0o755) // whatever our umask
 }
 
 func (w *scratch) remove() { os.RemoveAll(w.dir) }

@@ -60,7 +60,11 @@ func (s *Store) newLayerDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return tmp, os.Mkdir(filepath.Join(tmp, "fs"), 0o755)
+	fs := filepath.Join(tmp, "fs")
+	if err := os.Mkdir(fs, 0o755); err != nil {
+		return tmp, err
+	}
+	return tmp, os.Chmod(fs, 0o755) // whatever our umask
 }
 
 // adopt makes the directory that newLayerDir made the layer's, or throws it

@@ -28,6 +28,7 @@ func onOwnThread(fn func(), failed func(error)) {
 			failed(fmt.Errorf("set a thread apart: %w", err))
 			return
 		}
+		unix.Umask(0o022) // what is made in a container is for its users too, whatever ours
 		fn()
 	}()
 }

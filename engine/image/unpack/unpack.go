@@ -125,7 +125,13 @@ func (u *unpacker) mkdirAll(name string) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(above)
-	if err := unix.Mkdirat(above, path.Base(name), 0o755); err != nil && err != unix.EEXIST {
+	switch err := unix.Mkdirat(above, path.Base(name), 0o755); err {
+	case nil:
+		if err := unix.Fchmodat(above, path.Base(name), 0o755, 0); err != nil { // whatever our umask
+			return -1, err
+		}
+	case unix.EEXIST:
+	default:
 		return -1, err
 	}
 	return u.openat2(name, unix.O_PATH|unix.O_DIRECTORY)
