@@ -113,6 +113,8 @@ func TestNoFork(t *testing.T) {
   anchor: {image: busybox, command: "sh -c 'while :; do sleep 0.1; done'", init: true}
   again: {image: busybox, command: sleep 100000, restart: always}
   more: {image: busybox, command: sleep 100000, init: true, volumes: ['data:/data', /anonymous], ports: ['8080']}
+  built: {image: built, build: {dockerfile_inline: "FROM busybox\nRUN echo"}, profiles: [built]}
+  other: {image: busybox, runtime: /usr/sbin/runc, command: sleep 100000, profiles: [other]}
 volumes: {data: }
 `)
 	h.in(dir, "up", "-d").ok()
@@ -150,12 +152,23 @@ volumes: {data: }
 		t.Errorf("up failed %d times: it is not asked for its forks", failed)
 	}
 	anchor := h.state("forks-anchor-1").Pid
-	for n, args := range [][]string{{"exec", "-T", "anchor", "true"}, {"run", "--rm", "anchor", "true"}, {"up", "-d", "--force-recreate", "more"}, {"restart", "-t", "0", "more"}} {
+	for n, args := range [][]string{{"exec", "-T", "anchor", "true"}, {"run", "--rm", "anchor", "true"}, {"up", "-d", "--force-recreate", "more"}, {"restart", "-t", "0", "more"}, {"build", "built"}} {
 		f.allow(0, errno(n))
 		r := f.in(dir, args...)
 		f.allowAll()
 		saysSo(r, n, map[bool]int{false: 1, true: 125}[args[0] == "run"])
 		f.in(dir, args...).ok()
+	}
+
+	// Another runtime is a process too, at each of its steps.
+	for n := 0; ; n++ {
+		f.allow(n, errno(n))
+		r := f.in(dir, "up", "-d", "other")
+		if f.allowAll() == 0 {
+			r.ok()
+			break
+		}
+		saysSo(r, n, 1)
 	}
 
 	// The restart policy, and the keeper, go on trying.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -35,7 +34,8 @@ func (e *Engine) externalRuntime(c *Container) (*external.Runtime, error) {
 func startExternal(r *external.Runtime, cfg runtime.Config, sandbox *netbridge.Sandbox, made func(*Started)) (*Started, error) {
 	created, err := r.Create(cfg)
 	if err != nil {
-		return nil, errors.Join(err, r.Delete())
+		_ = r.Delete() // what stays, the next start or the removal takes away
+		return nil, err
 	}
 	run := &Started{
 		PID: created.PID, PIDFD: created.PIDFD, StartTicks: created.StartTicks, Console: created.Console, Sandbox: sandbox,
@@ -48,7 +48,8 @@ func startExternal(r *external.Runtime, cfg runtime.Config, sandbox *netbridge.S
 		if created.Console != nil {
 			created.Console.Close()
 		}
-		return nil, errors.Join(err, r.Delete())
+		_ = r.Delete()
+		return nil, err
 	}
 	fault.Point("start: running by another runtime")
 	return run, nil

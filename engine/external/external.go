@@ -53,7 +53,9 @@ func (r *Runtime) Create(cfg runtime.Config) (*Container, error) {
 			return nil, err
 		}
 	}
-	r.forget() // what a crash has left
+	if err := r.forget(); err != nil { // what a crash has left
+		return nil, err
+	}
 	pidFile := filepath.Join(r.Bundle, "pid")
 	args := []string{"create", "--bundle", r.Bundle, "--pid-file", pidFile}
 	var console *consoleSocket
@@ -188,7 +190,9 @@ func (r *Runtime) Kill(sig unix.Signal) error {
 
 // Delete ends the container and forgets it. One that is not there is no error.
 func (r *Runtime) Delete() error {
-	r.forget()
+	if err := r.forget(); err != nil {
+		return err // with its bundle it would be forgotten that there is something to forget
+	}
 	err := os.RemoveAll(r.Bundle)
 	_ = os.Remove(r.Root) // goes with the last
 	_ = os.Remove(filepath.Dir(r.Root))
@@ -196,11 +200,19 @@ func (r *Runtime) Delete() error {
 }
 
 // forget has the runtime forget the container; it may not know it at all.
-func (r *Runtime) forget() {
-	if _, err := os.Stat(filepath.Join(r.Bundle, "config.json")); err == nil {
-		_ = r.run([3]*os.File{}, "delete", "--force", r.ID)
+func (r *Runtime) forget() error {
+	if _, err := os.Stat(filepath.Join(r.Bundle, "config.json")); err != nil {
+		return nil
 	}
+	if err := r.run([3]*os.File{}, "delete", "--force", r.ID); errors.Is(err, errNotRun) {
+		return err
+	}
+	return nil
 }
+
+// errNotRun says that the runtime's program itself did not come to run, as
+// where there is no room for a process.
+var errNotRun = errors.New("cannot run the runtime")
 
 // command is one invocation of the runtime, with a log that errors are read
 // from: its standard error may be the container's.
@@ -225,10 +237,15 @@ func (r *Runtime) run(stdio [3]*os.File, args ...string) error {
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		return r.explain(args[0], log, err)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &exit):
+		return fmt.Errorf("%w: %w", errNotRun, err)
 	}
-	return nil
+	return r.explain(args[0], log, err)
 }
 
 // explain says why the runtime has failed, in its own words.

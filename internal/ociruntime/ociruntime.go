@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Config is where Docker's administrator names runtimes, under "runtimes".
@@ -57,7 +58,11 @@ func find(name, config string) (*Program, error) {
 	}
 	// Not every program is one: each runtime tells which version of the OCI's
 	// specification it follows.
-	if out, err := exec.Command(p.Path, "--version").Output(); err != nil || !strings.Contains(string(out), "spec:") {
+	out, err := exec.Command(p.Path, "--version").Output()
+	if errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EAGAIN) {
+		return nil, fmt.Errorf("start the runtime %s: %w", name, errors.Unwrap(err))
+	}
+	if err != nil || !strings.Contains(string(out), "spec:") {
 		return nil, fmt.Errorf("unknown or invalid runtime name: %s; %s is no OCI runtime, whose --version says which spec it follows", name, p.Path)
 	}
 	return &p, nil
