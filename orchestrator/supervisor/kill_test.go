@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"compose/engine"
 )
@@ -51,5 +54,19 @@ func TestStartOfOneThatRestarts(t *testing.T) {
 			t.Fatalf("after %d restarts: %+v, %v", restarts, state, err)
 		}
 		restarts++
+	}
+}
+
+// TestSignalAfterEnd sends a signal to a run that has just ended by itself, whose
+// descriptor is closed: there is nothing to do, and nothing wrong.
+func TestSignalAfterEnd(t *testing.T) {
+	pidfd, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidfd.Close()
+	c := newContainer(&supervisor{engine: &engine.Engine{}}, &engine.Container{}, &engine.State{Status: engine.Exited})
+	if err := c.signal(&run{Started: &engine.Started{PIDFD: pidfd}}, unix.SIGKILL); err != nil {
+		t.Error(err)
 	}
 }

@@ -131,6 +131,9 @@ func cmpOr(a, b string) string {
 func (c *container) signal(r *run, sig unix.Signal) error {
 	c.mu.Lock() // until it is written down: its end is told after that
 	defer c.mu.Unlock()
+	if c.run != r {
+		return nil // it has ended, just now
+	}
 	if (sig == unix.SIGKILL || sig == unix.SIGTERM) && c.state.Status == engine.Paused {
 		if err := c.s.engine.Resume(c.cfg); err != nil {
 			return err
