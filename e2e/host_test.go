@@ -54,9 +54,8 @@ func newHost(t testing.TB) *host {
 // takeDown ends whatever a failed scenario left running, so that it spoils no other.
 func (h *host) takeDown() {
 	projects := strings.Fields(h.compose("ls", "--all", "--quiet").stdout)
-	for _, network := range strings.Fields(h.compose("network", "ls", "--format", `{{.Label "com.docker.compose.project"}}`).stdout) {
-		projects = append(projects, network) // it may have a network only
-	}
+	// Some may have a network only.
+	projects = append(projects, strings.Fields(h.compose("network", "ls", "--format", `{{.Label "com.docker.compose.project"}}`).stdout)...)
 	slices.Sort(projects)
 	for _, name := range slices.Compact(projects) {
 		h.compose("-p", name, "down", "--volumes", "--remove-orphans", "--timeout", "0")
