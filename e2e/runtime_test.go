@@ -58,6 +58,7 @@ services:
   broken: {image: busybox, runtime: `+runtime+`, command: nosuchprogram, profiles: [broken]}
   again: {image: busybox, runtime: `+runtime+`, command: [sh, -c, "echo run >>/kept/runs; exit 3"], restart: "on-failure:2", volumes: [kept:/kept], profiles: [again]}
   job: {image: busybox, runtime: `+runtime+`, command: "true", profiles: [chain]}
+  mate: {image: busybox, runtime: `+runtime+`, ipc: "service:app", command: cat /dev/shm/f, profiles: [mate]}
   after: {image: busybox, command: "true", profiles: [chain], depends_on: {job: {condition: service_completed_successfully}}}
 volumes: {kept: {}}
 `)
@@ -73,6 +74,8 @@ volumes: {kept: {}}
 	inside("touch /x 2>&1; touch /scratch/x && echo written", "touch: /x: Read-only file system\nwritten")
 	inside("tr '\\0' ' ' </proc/1/cmdline | cut -c1-22; cat /proc/1/comm", "/sbin/compose-init -- \ncompose-init")
 	inside("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null || true", "67108864\n60")
+	inside("echo shared >/dev/shm/f", "")
+	h.in(dir, "run", "--rm", "-T", "--no-deps", "mate").ok().says("shared")
 	inside("cat /part/file; touch /part/x 2>&1 | sed 's/.*: //'", "part\nPermission denied")
 	inside("wget -qO- http://site:8000/group | head -n 1", "root:x:0:")
 	h.in(dir, "exec", "-T", "app", "sh", "-c", "exit 9").fails(9)

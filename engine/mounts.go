@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"compose/engine/runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -31,6 +35,11 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 			if _, err := os.Stat(dir); err == nil { // not every host has both
 				spec.Mounts = append(spec.Mounts, specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: []string{"rbind"}})
 			}
+		}
+	}
+	if peer, ok := strings.CutPrefix(s.IPCMode, "container:"); ok {
+		if err := e.shareMemory(peer, spec, held); err != nil {
+			return err
 		}
 	}
 	own := make([]specs.Mount, 0, len(s.Mounts)+3)
@@ -58,6 +67,28 @@ func (e *Engine) mounts(c *Container, spec *specs.Spec, held *heldFiles) error {
 		own = append(own, specs.Mount{Destination: target, Type: "bind", Source: filepath.Join(e.dir(c.ID), name), Options: options})
 	}
 	spec.Mounts = append(spec.Mounts, own...)
+	return nil
+}
+
+// shareMemory has a container that is in another's IPC namespace see the shared
+// memory of that one, half of which is files of /dev/shm.
+func (e *Engine) shareMemory(peer string, spec *specs.Spec, held *heldFiles) error {
+	st, err := e.State(peer)
+	if err != nil {
+		return err
+	}
+	f, err := runtime.PeerMount(st.PID, "/dev/shm")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has none
+	}
+	if err != nil {
+		return fmt.Errorf("share the memory of container %.12s: %w", peer, err)
+	}
+	*held = append(*held, f)
+	spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == "/dev/shm" })
+	spec.Mounts = append(spec.Mounts, specs.Mount{
+		Destination: "/dev/shm", Type: "bind", Source: fmt.Sprintf("/proc/self/fd/%d", f.Fd()), Options: []string{"bind", runtime.Detached},
+	})
 	return nil
 }
 

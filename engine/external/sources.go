@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"compose/engine/runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -31,7 +34,12 @@ func openSources(mounts []specs.Mount) (sources, error) {
 		if err != nil {
 			continue
 		}
-		tree, err := unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
+		var tree int
+		if slices.Contains(m.Options, runtime.Detached) {
+			tree, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		} else {
+			tree, err = unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
+		}
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("mount on %s: %w", m.Destination, err)
@@ -63,6 +71,7 @@ func (s sources) attach(mounts []specs.Mount, dir string) error {
 			return fmt.Errorf("mount on %s: %w", mounts[i].Destination, err)
 		}
 		mounts[i].Source = at
+		mounts[i].Options = slices.DeleteFunc(slices.Clone(mounts[i].Options), func(o string) bool { return o == runtime.Detached })
 	}
 	return nil
 }

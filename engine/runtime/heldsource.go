@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -35,4 +36,40 @@ func openSource(source string) (int, error) {
 		return -1, fmt.Errorf("%s is not what it was a moment ago", path)
 	}
 	return fd, nil
+}
+
+// Detached is the option of a bind mount whose source, an open file of ours, is
+// the mount itself: attached nowhere yet, and used up by it.
+const Detached = "detached"
+
+// heldMount is a descriptor of the mount that a source with Detached is.
+func heldMount(source string) (int, error) {
+	fd, err := strconv.Atoi(strings.TrimPrefix(source, heldPrefix))
+	if err != nil {
+		return -1, err
+	}
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+}
+
+// PeerMount copies what a container's process sees at a path, for another
+// container to mount by Detached. The kernel copies no mounts of namespaces but
+// the one that the caller is in.
+func PeerMount(pid int, path string) (*os.File, error) {
+	var tree int
+	err := onThread(func() error {
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+		tree, err = unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s of process %d: %w", path, pid, err)
+	}
+	return os.NewFile(uintptr(tree), path), nil
 }

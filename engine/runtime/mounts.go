@@ -46,6 +46,7 @@ type mountOptions struct {
 	propagation uintptr
 	recursiveRO bool   // "rro"
 	idmap       bool   // "idmap": by the container's user namespace
+	detached    bool   // Detached
 	copyUp      bool   // "tmpcopyup": a tmpfs begins with what is there below it
 	data        string // for the file system
 }
@@ -64,6 +65,8 @@ func parseOptions(options []string) mountOptions {
 			m.propagation = p
 		} else if o == "idmap" || o == "ridmap" {
 			m.idmap = true
+		} else if o == Detached {
+			m.detached = true
 		} else if o == "tmpcopyup" {
 			m.copyUp = true
 		} else if o == "rro" {
@@ -191,6 +194,13 @@ func mountTree(root int, m specs.Mount, o mountOptions, tree int) error {
 // shows.
 func cloneTree(m specs.Mount, o mountOptions, i *ids) (int, error) {
 	source := m.Source
+	if o.detached {
+		fd, err := heldMount(source)
+		if err != nil {
+			return -1, fmt.Errorf("open the bind source %s: %w", source, err)
+		}
+		return fd, nil
+	}
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if o.flags&unix.MS_REC != 0 {
 		flags |= unix.AT_RECURSIVE
