@@ -51,6 +51,7 @@ type fakeHost struct {
 	next       int
 	onStart    func(c *engine.Container, s *engine.State) error
 	onKill     func(id string) error // before a signal is sent
+	onAttach   func() error          // before somebody is connected
 	onStop     func(id string) error // when a container has stopped
 	onWait     func(c *engine.Container, s *engine.State)
 	running    int // operations under way, and the most there were

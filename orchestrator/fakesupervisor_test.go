@@ -108,6 +108,11 @@ func (s *fakeSupervisor) Events(context.Context) (<-chan LifeEvent, error) {
 func (s *fakeSupervisor) Attach(_ context.Context, id string, streams Streams) (func() error, error) {
 	h := (*fakeHost)(s)
 	defer h.lock()()
+	if h.onAttach != nil {
+		if err := h.onAttach(); err != nil {
+			return nil, err
+		}
+	}
 	h.note("attach %s", h.containers[id].Spec.Name)
 	return func() error {
 		fmt.Fprintln(streams.Stdout, "output")

@@ -21,11 +21,18 @@ func (o *Orchestrator) RunOneOff(ctx context.Context, c *engine.Container, strea
 	if streams == nil {
 		return 0, o.startOneOff(ctx, sup, c)
 	}
-	start := func() error { return o.startOneOff(ctx, sup, c) }
-	if exitCode, err = stayConnected(ctx, sup, c, *streams, start); err != nil {
-		return exitCode, err
+	begun := false
+	exitCode, err = stayConnected(ctx, sup, c, *streams, func() error {
+		begun = true
+		return o.startOneOff(ctx, sup, c)
+	})
+	switch {
+	case !begun: // nobody else will start it
+		err = errors.Join(err, o.autoRemove(ctx, sup, c))
+	case err == nil:
+		err = o.autoRemove(ctx, sup, c)
 	}
-	return exitCode, o.autoRemove(ctx, sup, c)
+	return exitCode, err
 }
 
 // Attach connects to a container that runs, until it has ended.

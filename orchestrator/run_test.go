@@ -85,6 +85,16 @@ func TestRunOneOff(t *testing.T) {
 	if did := r.did(); did[len(did)-1] != "remove x" {
 		t.Errorf("did %q", did)
 	}
+	delete(r.host.containers, c.ID)
+
+	c = create()
+	r.host.onAttach = func() error { return ErrNoSupervisor }
+	if _, err := r.RunOneOff(t.Context(), c, &Streams{Stdout: &out}); !errors.Is(err, ErrNoSupervisor) {
+		t.Errorf("got %v", err)
+	}
+	if did := strings.Join(r.did(), ", "); did != "remove x" {
+		t.Errorf("did %q", did)
+	}
 }
 
 func TestTargetAndPs(t *testing.T) {
