@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"compose/internal/fault"
 	"compose/internal/filelock"
 	"compose/internal/lazy"
 	"compose/internal/statefile"
@@ -125,6 +126,32 @@ func (e *Engine) releaseName(name, id string) error {
 	return nil
 }
 
+// sweepNames deletes the claims of containers that are not there or are called
+// otherwise: somebody died while he made, removed or renamed one. The caller has
+// seen to it that nobody does so now.
+func (e *Engine) sweepNames() error {
+	lock, err := filelock.Exclusive(e.namesLock())
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	entries, err := os.ReadDir(e.namePath(""))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		id, _ := e.idOfName(entry.Name())
+		c, err := e.read(id)
+		if err == nil && c.Spec.Name == entry.Name() || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Remove(e.namePath(entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RenameContainer gives a container another name.
 func (e *Engine) RenameContainer(id, name string) error {
 	if !validName().MatchString(name) {
@@ -134,9 +161,16 @@ func (e *Engine) RenameContainer(id, name string) error {
 	if _, err := e.read(id); err != nil {
 		return err
 	}
+	// It has two claims for a moment, of which sweep would take one.
+	lock, err := filelock.Shared(filepath.Join(e.roots.Containers(), ".lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
 	if err := e.claimName(name, id); err != nil {
 		return err
 	}
+	fault.Point("rename: name claimed")
 	var old string
 	c, err := e.changeSpec(id, func(c *Container) error {
 		old, c.Spec.Name = c.Spec.Name, name
@@ -148,6 +182,7 @@ func (e *Engine) RenameContainer(id, name string) error {
 	if old == name {
 		return nil
 	}
+	fault.Point("rename: on record")
 	e.Happened(c, "rename", map[string]string{"oldName": "/" + old})
 	return e.releaseName(old, id)
 }

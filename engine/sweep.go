@@ -76,12 +76,17 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		return nil // no container was ever made
 	}
 	var stale []string
+	whole := 0
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), newPrefix) || strings.HasPrefix(entry.Name(), trashPrefix) {
+		switch {
+		case strings.HasPrefix(entry.Name(), newPrefix), strings.HasPrefix(entry.Name(), trashPrefix):
 			stale = append(stale, entry.Name())
+		case !strings.HasPrefix(entry.Name(), "."):
+			whole++
 		}
 	}
-	if len(stale) == 0 {
+	names, _ := os.ReadDir(e.namePath("")) // without it there are none
+	if len(stale) == 0 && len(names) <= whole {
 		return nil
 	}
 	lock, err := filelock.TryExclusive(filepath.Join(e.roots.Containers(), ".lock"))
@@ -106,5 +111,5 @@ func (e *Engine) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return e.sweepNames()
 }
