@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -103,6 +104,8 @@ func benchStacks(o options, dir string, r *report) error {
 	if o.huge > 0 {
 		sizes = append(sizes, o.huge)
 	}
+	slices.Sort(sizes)
+	sizes = slices.Compact(sizes) // one may be asked for that is measured anyway
 	var rows []*row
 	for _, n := range sizes {
 		rows = append(rows, tool.stack(n)...)
