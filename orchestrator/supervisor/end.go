@@ -219,25 +219,35 @@ func (c *container) restartNow() {
 	if !due {
 		return
 	}
-	err := c.begin(context.Background())
+	err := c.beginAgain(context.Background())
 	c.mu.Lock()
-	c.restarting = false
-	if err != nil {
-		// The policy goes on trying, as with a process that fails at once.
-		if c.again(c.state.ExitCode) {
-			c.delay = nextDelay(c.delay, 0)
-			err = c.put(func(s *engine.State) {
-				s.Status = engine.Restarting
-				s.RestartCount++
-			})
-			c.timer = time.AfterFunc(c.delay, c.restartNow)
-		}
-	}
+	goesOn := c.timer != nil
 	c.mu.Unlock()
-	if err != nil {
+	if err != nil && !goesOn {
 		c.s.warn(c, "start it again", err)
 		c.s.leaveIfIdle()
 	}
+}
+
+// beginAgain begins a run that the restart policy asked for. The caller holds
+// c.op and has set c.restarting.
+func (c *container) beginAgain(ctx context.Context) error {
+	err := c.begin(ctx)
+	var unnoted error
+	c.mu.Lock()
+	c.restarting = false
+	if err != nil && c.again(c.state.ExitCode) {
+		// The policy goes on trying, as with a process that fails at once.
+		c.delay = nextDelay(c.delay, 0)
+		c.timer = time.AfterFunc(c.delay, c.restartNow)
+		unnoted = c.put(func(s *engine.State) {
+			s.Status = engine.Restarting
+			s.RestartCount++
+		})
+	}
+	c.mu.Unlock()
+	c.s.warn(c, "note that it could not be started again", unnoted)
+	return err
 }
 
 // cancelRestart gives up a restart that is due. The caller holds c.mu.

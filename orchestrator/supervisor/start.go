@@ -28,22 +28,28 @@ type startError struct {
 func (e *startError) Error() string { return e.err.Error() }
 func (e *startError) Unwrap() error { return e.err }
 
-// start starts the container unless it runs. As with Docker one that waits for
-// its restart counts as running: two who start it do not start it twice.
+// start starts the container unless it runs. One that waits for its restart
+// need not wait any longer, but its restarts go on being counted: whoever says
+// it twice starts nothing anew.
 func (c *container) start(ctx context.Context) error {
 	c.op.Lock()
 	defer c.op.Unlock()
 	c.mu.Lock()
-	running, removed := c.run != nil || c.timer != nil, c.removed
-	if !running {
+	running, removed := c.run != nil, c.removed
+	waits := !running && !removed && c.cancelRestart()
+	if waits {
+		c.restarting = true
+	} else if !running {
 		c.delay, c.state.RestartCount = 0, 0
 	}
 	c.mu.Unlock()
-	if removed {
+	switch {
+	case removed:
 		return &engine.NotFoundError{Ref: c.id}
-	}
-	if running {
+	case running:
 		return nil
+	case waits:
+		return c.beginAgain(ctx)
 	}
 	return c.begin(ctx)
 }
