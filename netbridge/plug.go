@@ -62,6 +62,7 @@ func (s *Sandbox) Connect(ctx context.Context, want EndpointConfig) (err error) 
 	if err := inside.run(func() error { return s.plug(p) }); err != nil {
 		return fmt.Errorf("connect %s to network %s: %w", s.record.ContainerName, e.Network, err)
 	}
+	e = s.record.Endpoints[len(s.record.Endpoints)-1]
 	if len(s.record.Endpoints) == 1 {
 		if err := inside.run(s.firstResolver); err != nil {
 			return err
@@ -149,25 +150,19 @@ func (s *Sandbox) plug(p *endpointPlan) error {
 	}
 	defer inside.Close()
 	name := p.endpoint.Interface
-	b := new(rtnl.Batch)
 	if p.veth == "" {
-		if err := s.addMacvlan(inside, host, p, 0); err != nil {
-			return err
-		}
+		err = s.addMacvlan(inside, host, p, 0)
 	} else {
-		b.AddVeth(rtnl.Veth{
-			Name: name, MAC: p.mac, MTU: p.mtu,
-			PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
-		})
+		err = s.addVeth(inside, p)
 	}
-	if err := inside.Run(b); err != nil {
-		return fmt.Errorf("make its interface %s: %w", name, err)
+	if err != nil {
+		return err
 	}
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return err
 	}
-	b = new(rtnl.Batch)
+	b := new(rtnl.Batch)
 	if wantsIPv6([]*endpointPlan{p}) {
 		_ = writeSysctl("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", "0") // the address tells
 	}
@@ -185,6 +180,31 @@ func (s *Sandbox) plug(p *endpointPlan) error {
 		return err
 	}
 	return p.applySysctls()
+}
+
+// addVeth makes the pair. The name of the host's end may still be that of one in
+// the namespace of an earlier run, which the kernel takes apart when it likes.
+func (s *Sandbox) addVeth(inside *rtnl.Socket, p *endpointPlan) error {
+	name := p.endpoint.Interface
+	for attempt := 0; ; attempt++ {
+		b := new(rtnl.Batch)
+		b.AddVeth(rtnl.Veth{
+			Name: name, MAC: p.mac, MTU: p.mtu,
+			PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
+		})
+		err := inside.Run(b)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EEXIST) || attempt == 8 {
+			return fmt.Errorf("make its interface %s: %w", name, err)
+		}
+		p.veth = s.m.vethName(s.record.ContainerID, p.network.ID, attempt+1)
+		s.record.Endpoints[s.endpoint(p.endpoint.Network)].Veth = p.veth
+		if err := s.m.writeSandbox(&s.record); err != nil {
+			return err
+		}
+	}
 }
 
 // unplug takes the endpoint out of name resolution, off the wire, and out of
