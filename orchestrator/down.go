@@ -91,7 +91,7 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 	doomed := doomedContainers(p, obs, opts)
 
 	stops := map[string][]*Step{} // service -> the steps that stop its containers
-	var allStops, removals []*Step
+	var removals []*Step
 	done := map[string]bool{}
 	var visit func(service string)
 	visit = func(service string) {
@@ -112,7 +112,6 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 			if c.Running() {
 				stop := plan.add(StopContainer{Instance: c.instance(), Timeout: opts.Timeout}, "", after...)
 				stops[service] = append(stops[service], stop)
-				allStops = append(allStops, stop)
 				need = []*Step{stop}
 			}
 			removals = append(removals, plan.add(RemoveContainer{Instance: c.instance(), Volumes: opts.Volumes}, "", need...))
@@ -128,10 +127,10 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 	if len(opts.Services) > 0 {
 		return plan
 	}
-	// A container that has stopped is on no network any more.
+	// A container whose start has failed may hold a network until it is removed.
 	for _, n := range slices.Sorted(maps.Keys(obs.Networks)) {
 		if obs.Networks[n].Labels[LabelProject] == obs.Project && !isExternalNetwork(p, n) {
-			plan.add(RemoveNetwork{Name: n, KeepInUse: true}, "", allStops...)
+			plan.add(RemoveNetwork{Name: n, KeepInUse: true}, "", removals...)
 		}
 	}
 	if opts.Volumes {

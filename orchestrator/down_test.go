@@ -31,7 +31,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 2, 4
+6. remove network shop_default after 1, 3, 5
 `},
 		{"volumes and images", DownOptions{Volumes: true, Images: "all"}, false, `
 1. remove container shop-idle-1
@@ -39,7 +39,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 2, 4
+6. remove network shop_default after 1, 3, 5
 7. remove volume shop_data after 1, 3, 5
 8. remove image db after 1, 3, 5
 9. remove image idle after 1, 3, 5
@@ -51,7 +51,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 2, 4
+6. remove network shop_default after 1, 3, 5
 7. remove volume shop_data after 1, 3, 5
 8. remove image shop-web after 1, 3, 5
 `},
