@@ -225,15 +225,14 @@ func (s *Sandbox) addInterfaces(inside, host *rtnl.Socket, plans []*endpointPlan
 			}
 			taken = taken || errors.Is(results[1+i], unix.EEXIST)
 		}
-		if _, undone := inside.Do(undo); undone != nil || !taken || attempt == 8 {
+		if _, undone := inside.Do(undo); undone != nil || !taken || attempt == vethNames {
 			return fmt.Errorf("make its interfaces, addresses and routes: %w", err)
 		}
 		for i, p := range plans {
 			if p.veth == "" {
 				continue
 			}
-			p.veth = s.m.vethName(s.cfg.ContainerID, p.network.ID, attempt+1)
-			s.record.Endpoints[i].Veth = p.veth
+			s.renameVeth(i, p, attempt+1)
 		}
 		if err := s.m.writeSandbox(&s.record); err != nil {
 			return err
@@ -315,6 +314,26 @@ func (p *endpointPlan) applySysctls() error {
 	return nil
 }
 
+// vethNames is how many more names are tried for the host's end of a pair: one
+// may still be that of an interface in the namespace of an earlier run, which
+// the kernel takes apart when it likes.
+const vethNames = 8
+
+// renameVeth gives the host's end of an endpoint's pair its next name, but not
+// on disk yet.
+func (s *Sandbox) renameVeth(at int, p *endpointPlan, attempt int) {
+	p.veth = s.m.vethName(s.record.ContainerID, p.network.ID, attempt)
+	s.record.Endpoints[at].Veth = p.veth
+}
+
+// veth is an endpoint's pair. Its index inside is 0 where any will do.
+func (s *Sandbox) veth(p *endpointPlan, index int) rtnl.Veth {
+	return rtnl.Veth{
+		Name: p.endpoint.Interface, Index: index, MAC: p.mac, MTU: p.mtu,
+		PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
+	}
+}
+
 // insideBatch takes loopback up, then makes the pairs, then addresses and the
 // default routes.
 func (s *Sandbox) insideBatch(plans []*endpointPlan) *rtnl.Batch {
@@ -325,10 +344,7 @@ func (s *Sandbox) insideBatch(plans []*endpointPlan) *rtnl.Batch {
 			b.Up(i + 2)
 			continue
 		}
-		b.AddVeth(rtnl.Veth{
-			Name: p.endpoint.Interface, Index: i + 2, MAC: p.mac, MTU: p.mtu,
-			PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
-		})
+		b.AddVeth(s.veth(p, i+2))
 	}
 	out4, out6 := s.record.exit(gateway4), s.record.exit(gateway6)
 	for i, p := range plans {

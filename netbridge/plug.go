@@ -182,25 +182,19 @@ func (s *Sandbox) plug(p *endpointPlan) error {
 	return p.applySysctls()
 }
 
-// addVeth makes the pair. The name of the host's end may still be that of one in
-// the namespace of an earlier run, which the kernel takes apart when it likes.
+// addVeth makes the pair.
 func (s *Sandbox) addVeth(inside *rtnl.Socket, p *endpointPlan) error {
-	name := p.endpoint.Interface
 	for attempt := 0; ; attempt++ {
 		b := new(rtnl.Batch)
-		b.AddVeth(rtnl.Veth{
-			Name: name, MAC: p.mac, MTU: p.mtu,
-			PeerNS: int(s.m.host.file.Fd()), PeerName: p.veth, PeerGroup: portGroup(p.bridge),
-		})
+		b.AddVeth(s.veth(p, 0))
 		err := inside.Run(b)
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, unix.EEXIST) || attempt == 8 {
-			return fmt.Errorf("make its interface %s: %w", name, err)
+		if !errors.Is(err, unix.EEXIST) || attempt == vethNames {
+			return fmt.Errorf("make its interface %s: %w", p.endpoint.Interface, err)
 		}
-		p.veth = s.m.vethName(s.record.ContainerID, p.network.ID, attempt+1)
-		s.record.Endpoints[s.endpoint(p.endpoint.Network)].Veth = p.veth
+		s.renameVeth(s.endpoint(p.endpoint.Network), p, attempt+1)
 		if err := s.m.writeSandbox(&s.record); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func openSources(mounts []specs.Mount) (sources, error) {
 		}
 		var tree int
 		if slices.Contains(m.Options, runtime.Detached) {
-			tree, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			tree, err = runtime.HeldMount(m.Source)
 		} else {
 			tree, err = unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 		}

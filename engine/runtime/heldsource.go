@@ -42,8 +42,8 @@ func openSource(source string) (int, error) {
 // the mount itself: attached nowhere yet, and used up by it.
 const Detached = "detached"
 
-// heldMount is a descriptor of the mount that a source with Detached is.
-func heldMount(source string) (int, error) {
+// HeldMount is a descriptor of the mount that a source with Detached is.
+func HeldMount(source string) (int, error) {
 	fd, err := strconv.Atoi(strings.TrimPrefix(source, heldPrefix))
 	if err != nil {
 		return -1, err

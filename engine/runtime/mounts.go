@@ -195,7 +195,7 @@ func mountTree(root int, m specs.Mount, o mountOptions, tree int) error {
 func cloneTree(m specs.Mount, o mountOptions, i *ids) (int, error) {
 	source := m.Source
 	if o.detached {
-		fd, err := heldMount(source)
+		fd, err := HeldMount(source)
 		if err != nil {
 			return -1, fmt.Errorf("open the bind source %s: %w", source, err)
 		}
