@@ -1,22 +1,15 @@
 // Package resident keeps small what a process that waits for long has in
-// memory.
+// memory. It imports little: runtime/debug would make the keeper, which uses
+// it, initialise after the heavy libraries.
 package resident
 
 import (
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-// Shrink gives back what the process has no use for while it waits: garbage,
-// and what Unmap does.
-func Shrink() {
-	debug.FreeOSMemory()
-	Unmap()
-}
 
 // Unmap gives back those parts of the binary that were mapped when they ran
 // last. They are mapped again, from the page cache, when they run next.

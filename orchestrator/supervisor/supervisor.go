@@ -166,8 +166,9 @@ func (s *supervisor) disconnected() {
 	s.mu.Lock()
 	last = last && !s.leaving
 	s.mu.Unlock()
-	if last {
-		resident.Shrink()
+	if last { // garbage and unneeded parts of the binary are in memory for nothing
+		debug.FreeOSMemory()
+		resident.Unmap()
 	}
 }
 
