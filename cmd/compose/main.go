@@ -1,5 +1,14 @@
 // Command compose runs the services of a Compose file in containers of its own
 // making.
+//
+// How many threads may run Go code is the number of processors that the process
+// may use, as the kernel says it in one call. To heed a control group's share of
+// them too, the runtime would read the process's groups and every mount of the
+// host at each start, and look again every second: a command is over before a
+// share is used up, and a supervisor waits nearly always.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (
