@@ -2,6 +2,10 @@ package e2e
 
 import (
 	"debug/buildinfo"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -22,6 +26,45 @@ func TestStartReadsNoGroups(t *testing.T) {
 	for _, want := range []string{"containermaxprocs=0", "updatemaxprocs=0"} {
 		if !strings.Contains(","+settings+",", ","+want+",") {
 			t.Errorf("the runtime's settings are %q, without %s", settings, want)
+		}
+	}
+}
+
+// initialiser is a package's, as the Go runtime traces it.
+type initialiser struct {
+	path          string
+	bytes, allocs int
+}
+
+// initialisers are those that run when the binary begins, in their order.
+func initialisers(t *testing.T) (all []initialiser) {
+	t.Helper()
+	version := exec.Command(binary, "version")
+	version.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var traced strings.Builder
+	version.Stderr = &traced
+	if err := version.Run(); err != nil {
+		t.Fatalf("version: %v\n%s", err, traced.String())
+	}
+	line := regexp.MustCompile(`(?m)^init (\S+) @.*, (\d+) bytes, (\d+) allocs$`)
+	for _, m := range line.FindAllStringSubmatch(traced.String(), -1) {
+		i := initialiser{path: m[1]}
+		i.bytes, _ = strconv.Atoi(m[2]) // digits
+		i.allocs, _ = strconv.Atoi(m[3])
+		all = append(all, i)
+	}
+	if len(all) == 0 {
+		t.Fatalf("no initialiser was traced:\n%s", traced.String())
+	}
+	return all
+}
+
+// TestStartIsCheap has no package of ours make much before main: what it makes,
+// every command pays for (see internal/lazy).
+func TestStartIsCheap(t *testing.T) {
+	for _, i := range initialisers(t) {
+		if ours := i.path == "main" || strings.HasPrefix(i.path, "compose/"); ours && (i.bytes > 8<<10 || i.allocs > 100) {
+			t.Errorf("%s allocates %d bytes in %d pieces when it initialises", i.path, i.bytes, i.allocs)
 		}
 	}
 }

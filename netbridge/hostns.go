@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,15 +31,19 @@ func openHostNS() (*hostNS, error) {
 		f.Close()
 		return nil, err
 	}
-	return &hostNS{file: f, native: mine.Ino == processNS.Ino && mine.Dev == processNS.Dev}, nil
+	process := processNS()
+	return &hostNS{file: f, native: mine.Ino == process.Ino && mine.Dev == process.Dev}, nil
 }
 
-// processNS is the namespace that the process began in. It is noted at once:
-// later even the first thread may be on an errand elsewhere.
-var processNS = func() (st unix.Stat_t) {
-	_ = unix.Stat("/proc/self/ns/net", &st)
+// processNS is the namespace that the process began in. The caller's thread may
+// be on an errand elsewhere, and so may the process's first one; a new
+// goroutine gets one that is not.
+var processNS = sync.OnceValue(func() (st unix.Stat_t) {
+	var noted sync.WaitGroup
+	noted.Go(func() { _ = unix.Stat("/proc/thread-self/ns/net", &st) })
+	noted.Wait()
 	return st
-}()
+})
 
 // run calls fn on a thread that is in the namespace.
 func (h *hostNS) run(fn func() error) error {

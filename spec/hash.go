@@ -39,7 +39,7 @@ func ContainerConfig(s types.ServiceConfig) json.RawMessage {
 
 // hashOrder is the order in which a service's fields are hashed. It is that of
 // an old version of the loader's type, kept so that hashes stay what they were.
-var hashOrder = strings.Fields(`
+const hashOrder = `
 	profiles annotations attach build develop blkio_config cap_add cap_drop cgroup_parent cgroup
 	cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpus cpuset cpu_shares
 	command configs container_name credential_spec depends_on deploy device_cgroup_rules devices
@@ -50,7 +50,7 @@ var hashOrder = strings.Fields(`
 	pids_limit platform ports privileged pull_policy read_only restart runtime scale secrets
 	security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty
 	ulimits use_api_socket user userns_mode uts volume_driver volumes volumes_from working_dir
-	pre_start post_start pre_stop pull_refresh_after umask`)
+	pre_start post_start pre_stop pull_refresh_after umask`
 
 // inHashOrder writes the fields of a JSON object anew; those that are in no
 // order come last, by name.
@@ -69,7 +69,7 @@ func inHashOrder(object []byte) []byte {
 		out.Write(fields[name])
 		separator = ','
 	}
-	for _, name := range hashOrder {
+	for name := range strings.FieldsSeq(hashOrder) {
 		if _, ok := fields[name]; ok {
 			write(name)
 			delete(fields, name)

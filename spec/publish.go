@@ -8,13 +8,14 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
+
+	"compose/internal/lazy"
 )
 
 // Published is what of a project's files is made public: the Compose files,
@@ -106,8 +107,8 @@ func unresolved(ctx context.Context, p *types.Project, path string, data []byte)
 
 // secretName and secretValue are what is to be kept by its name and its form.
 var (
-	secretName  = regexp.MustCompile(`(?i)pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|credential`)
-	secretValue = regexp.MustCompile(`AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|xox[abpr]-[\w-]{10,}`)
+	secretName  = lazy.Regexp(`(?i)pass(word|wd|phrase)?|secret|token|api_?key|private_?key|access_?key|credential`)
+	secretValue = lazy.Regexp(`AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|xox[abpr]-[\w-]{10,}`)
 )
 
 // read notes what one file has, and gives it its public form. It returns the
@@ -132,7 +133,7 @@ func (out *Published) read(f *PublishedFile, data []byte, file *types.Project, e
 	for name, s := range file.Services {
 		node := valueOf(valueOf(document(&root), "services"), name)
 		for key, value := range s.Environment {
-			if value != nil && !strings.HasPrefix(*value, "$") && (len(*value) > 2 && secretName.MatchString(key) || secretValue.MatchString(*value)) {
+			if value != nil && !strings.HasPrefix(*value, "$") && (len(*value) > 2 && secretName().MatchString(key) || secretValue().MatchString(*value)) {
 				out.Secret = append(out.Secret, fmt.Sprintf("service %q: environment.%s", name, key))
 			}
 		}
