@@ -2,7 +2,6 @@ package netbridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"sync"
 
 	"compose/internal/fault"
+	"compose/internal/sparsejson"
 	"compose/internal/trace"
 	"compose/netbridge/dns"
 	"compose/netbridge/rtnl"
@@ -165,7 +165,7 @@ func (m *Manager) plan(ctx context.Context, cfg SandboxConfig, record *sandboxRe
 }
 
 func (m *Manager) writeSandbox(r *sandboxRecord) error {
-	data, err := json.Marshal(r)
+	data, err := sparsejson.Marshal(r)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@ package orchestrator
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"compose/internal/sparsejson"
 )
 
 // networkHash tells one configuration of a network from another.
@@ -24,7 +25,7 @@ func volumeHash(v types.VolumeConfig) string {
 }
 
 func hash(v any) string {
-	data, err := json.Marshal(v)
+	data, err := sparsejson.Marshal(v)
 	if err != nil {
 		panic(err) // plain data of ours: it always has a JSON form
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"compose/internal/sparsejson"
 )
 
 // ConfigHash tells one configuration of a service's containers from another;
@@ -30,7 +32,7 @@ func ContainerConfig(s types.ServiceConfig) json.RawMessage {
 		deploy.Replicas = nil
 		s.Deploy = &deploy
 	}
-	data, err := json.Marshal(s)
+	data, err := sparsejson.Marshal(s)
 	if err != nil {
 		panic(err) // plain data of the loader: it always has a JSON form
 	}

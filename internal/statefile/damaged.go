@@ -1,7 +1,6 @@
 package statefile
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/internal/fault"
+	"compose/internal/sparsejson"
 	"compose/internal/trace"
 )
 
@@ -88,7 +88,7 @@ func fromCopy(damaged *CorruptError, v any, version *int, known int) (ok bool) {
 		return false
 	}
 	reflect.ValueOf(v).Elem().SetZero() // of the half that could be read
-	if json.Unmarshal(data, v) != nil || *version < 1 || *version > known {
+	if sparsejson.Unmarshal(data, v) != nil || *version < 1 || *version > known {
 		return false
 	}
 	if damaged.Replace(data) == nil { // or the next reader does

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"compose/internal/fault"
+	"compose/internal/sparsejson"
 	"compose/internal/trace"
 	"compose/internal/turns"
 )
@@ -70,7 +71,7 @@ func WriteBootJSON(path string, v any) error {
 
 // encode is the content of a file that holds v.
 func encode(path string, v any) ([]byte, error) {
-	data, err := json.Marshal(v)
+	data, err := sparsejson.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", path, err)
 	}
@@ -145,7 +146,7 @@ func ReadJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := sparsejson.Unmarshal(data, v); err != nil {
 		return &CorruptError{Path: path, Err: err}
 	}
 	return nil
@@ -165,7 +166,7 @@ func ReadVersioned(path string, v any, version *int, known int) error {
 		return err
 	}
 	*version = 0
-	err = json.Unmarshal(data, v)
+	err = sparsejson.Unmarshal(data, v)
 	format := *version
 	if err != nil { // a later format may have other types
 		var head struct {

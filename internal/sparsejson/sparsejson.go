@@ -1,0 +1,86 @@
+// Package sparsejson is encoding/json for large structs of which few fields are
+// set. Before its first byte encoding/json looks at all types below the one it
+// is given, which in a process that lives for an instant takes many times as
+// long as the bytes; here a type is looked at where there is a value of it.
+//
+// What is written and read is the same, but for names, which are read in their
+// own case only, and lists of structs, which are read anew. The option "string"
+// of a field, and embedding what is no struct, are refused.
+package sparsejson
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// field is one of a struct, as its tag has it in JSON.
+type field struct {
+	name                string
+	omitEmpty, omitZero bool
+	at                  int
+}
+
+// fields calls visit for those of a struct that JSON has. What it embeds
+// without a name has its fields among them, visited with that as their struct.
+func fields(v reflect.Value, visit func(of reflect.Value, f field) error) error {
+	t := v.Type()
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		tag := sf.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		if sf.Anonymous && name == "" {
+			if sf.Type.Kind() != reflect.Struct {
+				return fmt.Errorf("json: embedding %s in %s is not supported", sf.Type, t)
+			}
+			if err := fields(v.Field(i), visit); err != nil {
+				return err
+			}
+			continue
+		}
+		if !sf.IsExported() || tag == "-" {
+			continue
+		}
+		f := field{name: name, at: i}
+		if name == "" {
+			f.name = sf.Name
+		}
+		for option := range strings.SplitSeq(options, ",") {
+			switch option {
+			case "omitempty":
+				f.omitEmpty = true
+			case "omitzero":
+				f.omitZero = true
+			case "string":
+				return fmt.Errorf("json: the option %q of %s.%s is not supported", option, t, sf.Name)
+			}
+		}
+		if err := visit(v, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list says that a type is a slice of plain structs, and has no methods.
+func list(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Name() == "" && plain(t.Elem()) }
+
+// plain says that a type is a struct that JSON has by its fields, and not by
+// methods of its own.
+func plain(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	p := reflect.PointerTo(t)
+	for _, own := range []reflect.Type{
+		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
+		reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
+	} {
+		if p.Implements(own) {
+			return false
+		}
+	}
+	return true
+}
