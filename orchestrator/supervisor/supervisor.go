@@ -36,13 +36,13 @@ import (
 // and do little: memory counts for more than time, but while somebody waits.
 const (
 	frugal = 50
-	quick  = 200
+	quick  = 400
 )
 
 // Main is the life of a supervisor process. It returns its exit status.
 func Main() int {
 	initialised := trace.SinceStart("initialise", "").Over()
-	debug.SetGCPercent(frugal)
+	debug.SetGCPercent(quick)
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	link, order, left, err := keeper.Open()
 	if err != nil {
@@ -60,7 +60,9 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "supervisor:", err)
 		return 1
 	}
-	s.starter = starter
+	if s.starter = starter; starter == nil {
+		debug.SetGCPercent(frugal)
+	}
 	return s.serve(order)
 }
 
