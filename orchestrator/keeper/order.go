@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -87,17 +86,16 @@ func Start() (*Pair, error) {
 	// What our caller gave us, such as a lock, is not for those who outlive us.
 	// Kernels before 5.11 do not know how.
 	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
-	p, err := os.StartProcess(sealed.Path(int(exe.Fd())), untitled(Name), &os.ProcAttr{
+	// Package os would first start a process just to see whether there are pidfds.
+	_, err = syscall.ForkExec(sealed.Path(int(exe.Fd())), untitled(Name), &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   os.Environ(),
-		Files: []*os.File{null, null, null, theirs},
+		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), theirs.Fd()},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
-		// The path is a descriptor's and tells nobody anything.
-		return fail(fmt.Errorf("start a process: %w", cmp.Or(errors.Unwrap(err), err)))
+		return fail(fmt.Errorf("start a process: %w", err))
 	}
-	_ = p.Release() // it outlives us
 	return &Pair{ours}, nil
 }
 
