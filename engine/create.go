@@ -32,6 +32,13 @@ func (e *Engine) newDir(id string) string {
 // writable layer and its volumes, those filled from the image. It exists, with
 // its name, as soon as its directory has its final name, and not before.
 func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Container, error) {
+	return e.CreateContainerWhen(ctx, spec, nil)
+}
+
+// CreateContainerWhen is CreateContainer for a container that is not to exist
+// before ready has returned, which is asked once all is written that takes
+// time. Nothing is left where it returns an error. It may be nil.
+func (e *Engine) CreateContainerWhen(ctx context.Context, spec ContainerSpec, ready func() error) (*Container, error) {
 	if !validName().MatchString(spec.Name) {
 		//lint:ignore ST1005 Docker's own words
 		return nil, fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", spec.Name)
@@ -89,6 +96,11 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 	}
 	if err := statefile.CreateKept(filepath.Join(tmp, "config.json"), c); err != nil {
 		return nil, err
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.claimName(spec.Name, c.ID); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -165,6 +166,13 @@ func TestNamesAndReferences(t *testing.T) {
 	}
 	create(t, e, ContainerSpec{Name: "one"})
 	var missing *image.NotFoundError
+	unready := errors.New("not ready")
+	if _, err := e.CreateContainerWhen(ctx, ContainerSpec{Name: "two", Image: "busybox"}, func() error { return unready }); err != unready {
+		t.Errorf("a container that was not to be: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(e.roots.Containers(), ".new-*")); len(left) > 0 {
+		t.Errorf("it has left %q", left)
+	}
 	if _, err := e.CreateContainer(ctx, ContainerSpec{Name: "three", Image: "nothing"}); !errors.As(err, &missing) {
 		t.Errorf("an unknown image: %v", err)
 	}

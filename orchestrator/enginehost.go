@@ -59,8 +59,8 @@ func (h *engineHost) Container(ctx context.Context, ref string) (*engine.Contain
 
 func (h *engineHost) State(id string) (*engine.State, error) { return h.engine.State(id) }
 
-func (h *engineHost) CreateContainer(ctx context.Context, spec engine.ContainerSpec) (*engine.Container, error) {
-	return h.engine.CreateContainer(ctx, spec)
+func (h *engineHost) CreateContainer(ctx context.Context, spec engine.ContainerSpec, ready func() error) (*engine.Container, error) {
+	return h.engine.CreateContainerWhen(ctx, spec, ready)
 }
 
 func (h *engineHost) RenameContainer(_ context.Context, id, name string) error {

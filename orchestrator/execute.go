@@ -11,11 +11,13 @@ import (
 const defaultParallel = 32
 
 // execute carries a plan out: each step as soon as those it waits for are
-// done, at most parallel of them at once. The first failure lets what is under
+// done, at most parallel of them at once. A step that may run beside others
+// begins once they have begun, and what it calls when it must not go on without
+// them returns once they are done. The first failure lets what is under
 // way end and starts nothing more. While nothing but waits for conditions is
 // under way the project is left to other commands (idle is called), and taken
 // back (busy) before the next operation.
-func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Context, *Step) error, busy func() error, idle func()) error {
+func execute(ctx context.Context, plan *Plan, parallel int, run func(ctx context.Context, s *Step, others func() error) error, busy func() error, idle func()) error {
 	if plan.Empty() {
 		return nil
 	}
@@ -27,15 +29,38 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Con
 
 	waiting := make(map[*Step]int, len(plan.Steps)) // steps it still waits for
 	next := make(map[*Step][]*Step, len(plan.Steps))
+	beside := make(map[*Step][]*Step)     // the same for when a step begins
+	done := make(map[*Step]chan struct{}) // of steps that others run beside
 	var ready []*Step
 	for _, s := range plan.Steps {
-		waiting[s] = len(s.After)
+		waiting[s] = len(s.After) + len(s.Beside)
 		for _, a := range s.After {
 			next[a] = append(next[a], s)
 		}
-		if len(s.After) == 0 {
+		for _, b := range s.Beside {
+			beside[b] = append(beside[b], s)
+			done[b] = make(chan struct{})
+		}
+		if waiting[s] == 0 {
 			ready = append(ready, s)
 		}
+	}
+	release := func(steps []*Step) {
+		for _, s := range steps {
+			if waiting[s]--; waiting[s] == 0 {
+				ready = append(ready, s)
+			}
+		}
+	}
+	others := func(s *Step) error {
+		for _, b := range s.Beside {
+			select {
+			case <-done[b]:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
 	}
 
 	type result struct {
@@ -51,7 +76,9 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Con
 			firstErr = context.Cause(ctx)
 		}
 		var later []*Step
-		for _, s := range ready {
+		for len(ready) > 0 {
+			s := ready[0]
+			ready = ready[1:]
 			if firstErr != nil {
 				break
 			}
@@ -72,7 +99,8 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Con
 			} else {
 				works++
 			}
-			go func() { results <- result{s, run(ctx, s)} }()
+			go func() { results <- result{s, run(ctx, s, func() error { return others(s) })} }()
+			release(beside[s])
 		}
 		ready = later
 		if waits+works == 0 {
@@ -95,10 +123,9 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(context.Con
 			cancel()
 			continue
 		}
-		for _, s := range next[res.step] {
-			if waiting[s]--; waiting[s] == 0 {
-				ready = append(ready, s)
-			}
+		if c := done[res.step]; c != nil {
+			close(c)
 		}
+		release(next[res.step])
 	}
 }

@@ -132,6 +132,41 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// TestBesideTheNetwork makes a container while its network is being made. It is
+// there, and told of, after the network, and never without it.
+func TestBesideTheNetwork(t *testing.T) {
+	boom := errors.New("boom")
+	for _, fault := range []error{nil, boom} {
+		for parallel, want := range map[int]bool{1: false, 2: true} {
+			r := newRig(t)
+			r.Parallel = parallel
+			begun := make(chan struct{})
+			r.host.onCreate = func() { close(begun) }
+			beside := false
+			r.host.onNetwork = func() error {
+				select {
+				case <-begun:
+					beside = true
+				case <-time.After(map[bool]time.Duration{true: 10 * time.Second, false: 20 * time.Millisecond}[want]):
+				}
+				return fault
+			}
+			err := r.Up(t.Context(), load(t, "services: {a: {image: i}}"), UpOptions{})
+			if !errors.Is(err, fault) || beside != want {
+				t.Errorf("with %d at once, the network's error %v: got %v, side by side %v", parallel, fault, err, beside)
+			}
+			did, created := r.did(), slices.Index(r.lines, "Container shop-a-1 Creating")
+			if fault != nil && (len(r.host.containers) > 0 || created >= 0) {
+				t.Errorf("a network failed, and there is %v, lines %q", r.host.containers, r.lines)
+			}
+			if fault == nil && (created < slices.Index(r.lines, "Network shop_default Created") ||
+				slices.Index(did, "create shop-a-1") < slices.Index(did, "create network shop_default")) {
+				t.Errorf("did %q, lines %q", did, r.lines)
+			}
+		}
+	}
+}
+
 // TestTwoCommandsAtOnce runs many `up` on one project: one does the work, the
 // others find it done.
 func TestTwoCommandsAtOnce(t *testing.T) {

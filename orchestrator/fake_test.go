@@ -49,6 +49,8 @@ type fakeHost struct {
 	busy       []netbridge.PortMapping // ports that something else holds
 	log        []string
 	next       int
+	onNetwork  func() error // before a network is made
+	onCreate   func()       // when a container's making begins
 	onStart    func(c *engine.Container, s *engine.State) error
 	onKill     func(id string) error // before a signal is sent
 	onAttach   func() error          // before somebody is connected
@@ -106,7 +108,15 @@ func (h *fakeHost) State(id string) (*engine.State, error) {
 	return nil, fs.ErrNotExist
 }
 
-func (h *fakeHost) CreateContainer(_ context.Context, spec engine.ContainerSpec) (*engine.Container, error) {
+func (h *fakeHost) CreateContainer(_ context.Context, spec engine.ContainerSpec, ready func() error) (*engine.Container, error) {
+	if h.onCreate != nil {
+		h.onCreate()
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return nil, err
+		}
+	}
 	defer h.lock()()
 	for _, c := range h.containers {
 		if c.Spec.Name == spec.Name {
@@ -145,6 +155,11 @@ func (h *fakeHost) Networks(context.Context) ([]*netbridge.Network, error) {
 }
 
 func (h *fakeHost) CreateNetwork(_ context.Context, c netbridge.NetworkConfig) error {
+	if h.onNetwork != nil {
+		if err := h.onNetwork(); err != nil {
+			return err
+		}
+	}
 	defer h.lock()()
 	h.networks[c.Name] = &netbridge.Network{Name: c.Name, Labels: c.Labels, Internal: c.Internal, Subnets: c.Subnets, Options: c.Options}
 	h.note("create network %s", c.Name)

@@ -25,7 +25,7 @@ type Host interface {
 	Container(ctx context.Context, idOrName string) (*engine.Container, error)
 	// State is what is true of a container now, read from disk.
 	State(id string) (*engine.State, error)
-	CreateContainer(ctx context.Context, spec engine.ContainerSpec) (*engine.Container, error)
+	CreateContainer(ctx context.Context, spec engine.ContainerSpec, ready func() error) (*engine.Container, error)
 	RenameContainer(ctx context.Context, id, name string) error
 
 	// Network and Volume return nil where there is none of that name.

@@ -71,13 +71,24 @@ func newOperator(h Host, r roots.Roots, name string, p *types.Project, obs *Obse
 }
 
 // do carries out one step and tells of it.
-func (o *operator) do(ctx context.Context, s *Step) error {
+func (o *operator) do(ctx context.Context, s *Step, others func() error) error {
 	defer trace.Begin("step", s.Op.String()).End()
 	w, told := wordsFor(s)
-	if told && w.begin != "" {
-		o.report.send(w.id, Working, w.begin, "")
+	begin := sync.OnceFunc(func() {
+		if told && w.begin != "" {
+			o.report.send(w.id, Working, w.begin, "")
+		}
+	})
+	if len(s.Beside) == 0 {
+		begin()
 	}
-	err := o.operate(ctx, s.Op)
+	err := o.operate(ctx, s.Op, func() error {
+		if err := others(); err != nil {
+			return err
+		}
+		begin()
+		return nil
+	})
 	switch {
 	case errors.Is(err, errKept):
 		return nil
@@ -85,6 +96,7 @@ func (o *operator) do(ctx context.Context, s *Step) error {
 	case err == nil && w.end != "":
 		o.report.send(w.id, Done, w.end, "")
 	case err != nil && ctx.Err() == nil:
+		begin()
 		o.report.send(w.id, Failed, "Error", err.Error())
 	}
 	return err
@@ -94,8 +106,9 @@ func (o *operator) do(ctx context.Context, s *Step) error {
 var errKept = errors.New("resource is still in use")
 
 // operate does it. What changes the host is not cut short by a cancelled
-// context: it takes milliseconds, and half of it would have to be undone.
-func (o *operator) operate(ctx context.Context, op Operation) error {
+// context: it takes milliseconds, and half of it would have to be undone. Where
+// the step runs beside others, it calls them before it does what cannot be undone.
+func (o *operator) operate(ctx context.Context, op Operation, others func() error) error {
 	whole := context.WithoutCancel(ctx)
 	switch op := op.(type) {
 	case PullImage, BuildImage:
@@ -122,7 +135,7 @@ func (o *operator) operate(ctx context.Context, op Operation) error {
 	case RemoveVolume:
 		return o.removed("Volume "+op.Name, o.host.RemoveVolume(whole, op.Name))
 	case CreateContainer:
-		return o.createContainer(whole, op)
+		return o.createContainer(whole, op, others)
 	case RenameContainer:
 		if err := o.host.RenameContainer(whole, op.Instance.ID, op.Name); err != nil {
 			return err
@@ -187,7 +200,7 @@ func gone(err error) error {
 	return err
 }
 
-func (o *operator) createContainer(ctx context.Context, op CreateContainer) error {
+func (o *operator) createContainer(ctx context.Context, op CreateContainer, ready func() error) error {
 	opts := convertOptions{
 		Name:       op.Instance.Name,
 		Number:     op.Instance.Number,
@@ -202,15 +215,15 @@ func (o *operator) createContainer(ctx context.Context, op CreateContainer) erro
 			opts.Inherit = anonymousVolumes(old)
 		}
 	}
-	return o.create(ctx, o.withProviders(op.Service), op.Instance, opts)
+	return o.create(ctx, o.withProviders(op.Service), op.Instance, opts, ready)
 }
 
-func (o *operator) create(ctx context.Context, s types.ServiceConfig, inst *Instance, opts convertOptions) error {
+func (o *operator) create(ctx context.Context, s types.ServiceConfig, inst *Instance, opts convertOptions, ready func() error) error {
 	spec, err := containerSpec(o.project, s, opts)
 	if err != nil {
 		return err
 	}
-	c, err := o.host.CreateContainer(ctx, spec)
+	c, err := o.host.CreateContainer(ctx, spec, ready)
 	if err != nil {
 		return err
 	}

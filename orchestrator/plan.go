@@ -22,6 +22,7 @@ type Step struct {
 	Op     Operation
 	Reason string // why it is to be done, for --dry-run
 	After  []*Step
+	Beside []*Step // it begins when these have begun, and does not end before they are done
 
 	// quiet: a middle step of a recreation, of which the first and the last tell.
 	quiet bool
@@ -177,7 +178,7 @@ func (p *Plan) add(op Operation, reason string, after ...*Step) *Step {
 func (p *Plan) then(next *Plan) *Plan {
 	out := &Plan{Steps: slices.Clone(p.Steps)}
 	for _, s := range next.Steps {
-		if s.ID = len(out.Steps) + 1; len(s.After) == 0 {
+		if s.ID = len(out.Steps) + 1; len(s.After)+len(s.Beside) == 0 {
 			s.After = p.Steps
 		}
 		out.Steps = append(out.Steps, s)
@@ -217,9 +218,9 @@ func (p *Plan) Print(w io.Writer) error {
 		} else if s.Reason != "" {
 			fmt.Fprintf(&b, " (%s)", s.Reason)
 		}
-		if len(s.After) > 0 {
-			ids := make([]int, len(s.After))
-			for i, a := range s.After {
+		if before := append(slices.Clone(s.Beside), s.After...); len(before) > 0 {
+			ids := make([]int, len(before))
+			for i, a := range before {
 				ids[i] = a.ID
 			}
 			slices.Sort(ids)

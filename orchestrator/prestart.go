@@ -85,7 +85,7 @@ func (o *operator) runPreStart(ctx context.Context, sup Supervisor, op RunPreSta
 		Name: name, OneOff: true, Slug: name, ImageID: o.images[imageName(o.project, s)],
 		Peer: func(ref string) (*engine.Container, error) { return o.peer(whole, ref) },
 		File: func(f projectFile) (string, error) { return writeFile(o.roots, o.name, f) },
-	})
+	}, nil)
 	if err != nil {
 		return fmt.Errorf("could not be made: %w", err)
 	}

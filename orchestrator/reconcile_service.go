@@ -66,6 +66,7 @@ func (r *reconciler) planService(s types.ServiceConfig) error {
 	for n := len(keep); n < scale; n++ {
 		inst := &Instance{Name: containerName(r.project, s, next), Service: s.Name, Number: next}
 		created := r.plan.add(CreateContainer{Instance: inst, Service: s, Hash: r.hashes[s.Name]}, "no existing container", needs...)
+		created.Beside = r.networksOf(s)
 		steps.targets = append(steps.targets, &target{inst: inst, ready: []*Step{created}})
 		next++
 	}
@@ -149,12 +150,21 @@ func peers(s types.ServiceConfig) []string {
 	return out
 }
 
-// creationNeeds are the steps before a container of the service can be made.
+// networksOf are the steps that make the networks of a service.
+func (r *reconciler) networksOf(s types.ServiceConfig) []*Step {
+	var out []*Step
+	for _, key := range slices.Sorted(maps.Keys(s.Networks)) {
+		if step := r.networks[key]; step != nil {
+			out = append(out, step)
+		}
+	}
+	return out
+}
+
+// creationNeeds are the steps before a container of the service can be made,
+// but for those of its networks: they can be made meanwhile.
 func (r *reconciler) creationNeeds(s types.ServiceConfig) []*Step {
 	needs := r.providersOf(s) // whose words become its environment
-	for _, key := range slices.Sorted(maps.Keys(s.Networks)) {
-		needs = append(needs, r.networks[key])
-	}
 	for _, key := range usedVolumes(s) {
 		needs = append(needs, r.volumes[key])
 	}
@@ -189,6 +199,7 @@ func (r *reconciler) recreate(s types.ServiceConfig, c *Container, name, reason 
 	created := r.plan.add(CreateContainer{
 		Instance: inst, Service: s, Hash: r.hashes[s.Name], Replaces: old, RenewAnon: r.opts.RenewAnon,
 	}, reason, append(slices.Clone(needs), dependents...)...)
+	created.Beside = r.networksOf(s)
 	free := created
 	if c.Running() {
 		if free = r.stopped[c.ID]; free == nil {
@@ -235,9 +246,7 @@ func (r *reconciler) planStart(s types.ServiceConfig) {
 			case stopped:
 				reason = "it was stopped for a change"
 				after = append(after, stop)
-				for key := range s.Networks {
-					after = append(after, r.networks[key])
-				}
+				after = append(after, r.networksOf(s)...)
 			case c.State.Status == engine.Paused:
 				t.start = r.plan.add(UnpauseContainer{Instance: t.inst}, "it is paused", after...)
 				continue

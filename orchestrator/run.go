@@ -91,7 +91,7 @@ func (o *Orchestrator) CreateOneOff(ctx context.Context, p *types.Project, opts 
 	if err := o.run(ctx, op, lock, plan); err != nil {
 		return nil, err
 	}
-	err = op.create(context.WithoutCancel(ctx), s, inst, oneOffOptions(ctx, p, s, op, opts, o.Hash(s)))
+	err = op.create(context.WithoutCancel(ctx), s, inst, oneOffOptions(ctx, p, s, op, opts, o.Hash(s)), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (o *Orchestrator) createNamed(ctx context.Context, spec engine.ContainerSpe
 		if spec.Name = name; name == "" {
 			spec.Name = randomName(try)
 		}
-		c, err := o.Host.CreateContainer(ctx, spec)
+		c, err := o.Host.CreateContainer(ctx, spec, nil)
 		var taken *engine.NameTakenError
 		if name != "" || !errors.As(err, &taken) {
 			return c, err
