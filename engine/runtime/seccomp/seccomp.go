@@ -28,9 +28,16 @@ const x32Bit = 0x40000000
 // so that C libraries fall back to older ones, and so are those of ABIs that
 // the profile does not list.
 func Compile(profile *specs.LinuxSeccomp) ([]unix.SockFilter, error) {
-	known, ok := abis[runtime.GOARCH]
+	if program, ok := Ready(profile); ok {
+		return program, nil
+	}
+	return compile(profile, runtime.GOARCH)
+}
+
+func compile(profile *specs.LinuxSeccomp, arch string) ([]unix.SockFilter, error) {
+	known, ok := abis[arch]
 	if !ok {
-		return nil, fmt.Errorf("seccomp: no system call table for %s; run with seccomp=unconfined", runtime.GOARCH)
+		return nil, fmt.Errorf("seccomp: no system call table for %s; run with seccomp=unconfined", arch)
 	}
 	fallback, err := action(profile.DefaultAction, profile.DefaultErrnoRet)
 	if err != nil {

@@ -85,7 +85,7 @@ var interesting = []uint64{
 // TestMobysProfile compares the compiled program with the profile's text over
 // every call of every ABI and many values of the first two arguments.
 func TestMobysProfile(t *testing.T) {
-	for _, caps := range [][]string{nil, {"CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}} {
+	for _, caps := range [][]string{nil, dockerCaps, {"CAP_SYS_ADMIN", "CAP_SYS_PTRACE"}} {
 		spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
 		profile, err := mobyseccomp.GetDefaultProfile(spec)
 		if err != nil {
