@@ -35,6 +35,58 @@ func TestDeviceFilterLoads(t *testing.T) {
 	}
 }
 
+// TestCPUsFromAbove: the kernel hands the processors and memory nodes of a group
+// that we have made on to those below; to one below another's, we do.
+func TestCPUsFromAbove(t *testing.T) {
+	h, err := host()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.v1["cpuset"] == "" {
+		t.Skip("no cpuset hierarchy of cgroup v1")
+	}
+	parent := fmt.Sprintf("compose-cgtest-cpus-%d", os.Getpid())
+	value := func(path, file string) string {
+		t.Helper()
+		text, err := read(h.dir("cpuset", path), file)
+		if err != nil {
+			t.Error(err)
+		}
+		return text
+	}
+	create := func(path string) {
+		t.Helper()
+		t.Cleanup(func() { _ = Delete(path) })
+		if err := Create(path); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+			if have, want := value(path, file), value(".", file); have != want {
+				t.Errorf("%s of %s is %q, want %q", file, path, have, want)
+			}
+		}
+	}
+	create(parent + "/one")
+	if err := unix.Mkdir(h.dir("cpuset", parent+"/bare"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if value(parent+"/bare", "cpuset.mems") == "" {
+		t.Error("a group below ours is born empty")
+	}
+	if err := write(h.dir("cpuset", parent), "cgroup.clone_children", "0"); err != nil {
+		t.Fatal(err)
+	}
+	create(parent + "/two")
+	for _, below := range []string{"bare", "one", "two"} {
+		if err := Delete(parent + "/" + below); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := DeleteParent(parent); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCreateAndDeleteSideBySide lets groups below one parent come and go at
 // once, each with a process in it, while the parent is taken away when empty.
 func TestCreateAndDeleteSideBySide(t *testing.T) {

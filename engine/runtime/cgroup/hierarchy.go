@@ -124,17 +124,22 @@ func Create(path string) error {
 
 func (h *hierarchies) mkdir(dir string) error {
 	err := unix.Mkdir(dir, 0o755)
+	top := h.v1["cpuset"]
+	cpuset := top != "" && strings.HasPrefix(dir, top+"/")
 	// Again, because the last container of another project may take the empty
 	// group above away at that very moment.
 	for try := 0; err == unix.ENOENT && try < 100; try++ {
 		if err = h.mkdir(slashpath.Dir(dir)); err == nil {
+			if cpuset { // the kernel does then for those below what inheritCPUs does
+				_ = write(slashpath.Dir(dir), "cgroup.clone_children", "1")
+			}
 			err = unix.Mkdir(dir, 0o755)
 		}
 	}
 	if err != nil && err != unix.EEXIST {
 		return err
 	}
-	if top := h.v1["cpuset"]; top != "" && strings.HasPrefix(dir, top+"/") {
+	if cpuset {
 		if err := inheritCPUs(dir); errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
 			return unix.ENOENT // taken away again already
 		} else if err != nil {
@@ -148,26 +153,23 @@ func (h *hierarchies) mkdir(dir string) error {
 	return nil
 }
 
-// inheritCPUs gives a v1 cpuset what the one above has: it is born empty and
-// takes no process until it has both. The one above may be as new.
+// inheritCPUs gives a v1 cpuset what the one above has, unless the kernel did:
+// it is born empty and takes no process until it has both. The one above may be
+// as new.
 func inheritCPUs(dir string) error {
+	if mems, err := read(dir, "cpuset.mems"); err != nil || mems != "" { // what comes last is there
+		return err
+	}
+	above := slashpath.Dir(dir)
+	if err := inheritCPUs(above); err != nil {
+		return err
+	}
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		own, err := os.ReadFile(slashpath.Join(dir, file))
+		value, err := read(above, file)
 		if err != nil {
 			return err
 		}
-		if strings.TrimSpace(string(own)) != "" {
-			continue
-		}
-		above := slashpath.Dir(dir)
-		if err := inheritCPUs(above); err != nil {
-			return err
-		}
-		value, err := os.ReadFile(slashpath.Join(above, file))
-		if err != nil {
-			return err
-		}
-		if err := write(dir, file, strings.TrimSpace(string(value))); err != nil {
+		if err := write(dir, file, value); err != nil {
 			return err
 		}
 	}
@@ -192,6 +194,26 @@ func (h *hierarchies) delegate(dir string) error {
 		}
 	}
 	return nil
+}
+
+// read is the text of a file without the space around it.
+func read(dir, file string) (string, error) {
+	fd, err := unix.Open(slashpath.Join(dir, file), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	defer unix.Close(fd)
+	var text []byte
+	for buf := make([]byte, 512); ; {
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", file, err)
+		}
+		if n == 0 {
+			return strings.TrimSpace(string(text)), nil
+		}
+		text = append(text, buf[:n]...)
+	}
 }
 
 func write(dir, file, value string) error {
