@@ -66,17 +66,30 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 		return nil, err
 	}
 	defer userns.Close() // which nil bears
-	networking := trace.Begin("make its network", id)
-	sandbox, err := e.sandbox(ctx, c, userns)
-	networking.End()
+	other, err := e.externalRuntime(c)
 	if err != nil {
 		return nil, err
 	}
-	running, err := e.startIn(c, lowers, userns, sandbox, stdio, made)
+	grouped := make(chan struct{})
+	go func() { // beside the network
+		defer close(grouped)
+		if other == nil {
+			_ = runtime.CreateCgroup(e.cgroupPath(c)) // what is wrong with it the runtime finds again
+		}
+	}()
+	defer func() { <-grouped }()
+	networking := trace.Begin("make its network", id)
+	sandbox, err := e.sandbox(ctx, c, userns)
+	networking.End()
+	var running *Started
+	if err == nil {
+		running, err = e.startIn(c, other, lowers, userns, sandbox, stdio, made)
+	}
 	if err != nil {
 		if sandbox != nil {
 			err = errors.Join(err, sandbox.Close(ctx))
 		}
+		<-grouped
 		if cleanErr := runtime.DeleteCgroup(e.cgroupPath(c)); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
 		}
@@ -85,7 +98,7 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 	return running, nil
 }
 
-func (e *Engine) startIn(c *Container, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
+func (e *Engine) startIn(c *Container, other *external.Runtime, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
 	var endpoints []netbridge.Endpoint
 	var netns *os.File
 	if sandbox != nil {
@@ -107,10 +120,6 @@ func (e *Engine) startIn(c *Container, lowers []string, userns *os.File, sandbox
 		ID: c.ID, Spec: spec, NetNS: netns, UserNS: userns, CgroupPath: e.cgroupPath(c), Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
 		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work"), IDMap: userns != nil},
 		Stdin:  stdio.Stdin, Stdout: stdio.Stdout, Stderr: stdio.Stderr,
-	}
-	other, err := e.externalRuntime(c)
-	if err != nil {
-		return nil, err
 	}
 	if other != nil {
 		return startExternal(other, cfg, sandbox, made)

@@ -72,6 +72,10 @@ func OOMKilled(cgroupPath string) bool { return cgroup.OOMKilled(cgroupPath) }
 // HasCgroup says whether the container, or what is left of it, has a cgroup.
 func HasCgroup(cgroupPath string) bool { return cgroup.Exists(cgroupPath) }
 
+// CreateCgroup makes a container's cgroup in every hierarchy, without limits, as
+// Create does: whoever calls it before takes its time off that of Create.
+func CreateCgroup(cgroupPath string) error { return cgroup.Create(cgroupPath) }
+
 // DeleteCgroup kills what is left of the container and removes its cgroup.
 func DeleteCgroup(cgroupPath string) error { return cgroup.Delete(cgroupPath) }
 
