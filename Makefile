@@ -6,8 +6,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 export CGO_ENABLED = 0
 
-# The second is what go.mod puts in the place of a library.
-PACKAGES = ./... github.com/santhosh-tekuri/jsonschema/v6/...
+# After the first: what go.mod puts in the place of libraries.
+PACKAGES = ./... github.com/distribution/reference/... github.com/santhosh-tekuri/jsonschema/v6/...
 
 # -E: a container's init need not wait for the Go runtime, see its entry.
 GO_BUILD = go build -trimpath -ldflags '-s -w -E compose/engine/runtime/initproc.entry -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'

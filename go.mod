@@ -102,6 +102,9 @@ tool (
 	mvdan.cc/gofumpt
 )
 
-// See the package's documentation: the library costs more at start-up than all
-// the rest.
-replace github.com/santhosh-tekuri/jsonschema/v6 => ./spec/jsonschema
+// See the packages' documentations: these libraries cost more at start-up than
+// all the rest.
+replace (
+	github.com/distribution/reference => ./engine/image/reference
+	github.com/santhosh-tekuri/jsonschema/v6 => ./spec/jsonschema
+)
