@@ -32,22 +32,27 @@ func appendValue(out []byte, v reflect.Value) ([]byte, error) {
 func appendStruct(out []byte, v reflect.Value) ([]byte, error) {
 	out = append(out, '{')
 	first := len(out)
-	err := fields(v, func(of reflect.Value, f field) (err error) {
-		value := of.Field(f.at)
+	list, err := fields(v.Type())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range list {
+		value := v.FieldByIndex(f.index)
 		if f.omitEmpty && isEmpty(value) || f.omitZero && isZero(value) {
-			return nil
+			continue
 		}
 		if len(out) > first {
 			out = append(out, ',')
 		}
 		name, err := json.Marshal(f.name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out, err = appendValue(append(append(out, name...), ':'), value)
-		return err
-	})
-	return append(out, '}'), err
+		if out, err = appendValue(append(append(out, name...), ':'), value); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, '}'), nil
 }
 
 func appendList(out []byte, v reflect.Value) (_ []byte, err error) {

@@ -9,44 +9,58 @@
 package sparsejson
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // field is one of a struct, as its tag has it in JSON.
 type field struct {
 	name                string
 	omitEmpty, omitZero bool
-	at                  int
+	index               []int // more than one where it is of what the struct embeds
 }
 
-// fields calls visit for those of a struct that JSON has. What it embeds
-// without a name has its fields among them, visited with that as their struct.
-func fields(v reflect.Value, visit func(of reflect.Value, f field) error) error {
-	t := v.Type()
+// known are the fields of the structs that there have been values of.
+var known sync.Map // reflect.Type -> func() ([]field, error)
+
+// fields are those of a struct that JSON has. What it embeds without a name has
+// its fields among them.
+func fields(t reflect.Type) ([]field, error) {
+	f, ok := known.Load(t)
+	if !ok {
+		f, _ = known.LoadOrStore(t, sync.OnceValues(func() ([]field, error) { return look(t, nil) }))
+	}
+	return f.(func() ([]field, error))()
+}
+
+func look(t reflect.Type, in []int) ([]field, error) {
+	list := make([]field, 0, t.NumField())
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		tag := sf.Tag.Get("json")
 		name, options, _ := strings.Cut(tag, ",")
+		at := append(slices.Clip(in), i)
 		if sf.Anonymous && name == "" {
 			if sf.Type.Kind() != reflect.Struct {
-				return fmt.Errorf("json: embedding %s in %s is not supported", sf.Type, t)
+				return nil, fmt.Errorf("json: embedding %s in %s is not supported", sf.Type, t)
 			}
-			if err := fields(v.Field(i), visit); err != nil {
-				return err
+			embedded, err := look(sf.Type, at)
+			if err != nil {
+				return nil, err
 			}
+			list = append(list, embedded...)
 			continue
 		}
 		if !sf.IsExported() || tag == "-" {
 			continue
 		}
-		f := field{name: name, at: i}
-		if name == "" {
-			f.name = sf.Name
-		}
+		f := field{name: cmp.Or(name, sf.Name), index: at}
 		for option := range strings.SplitSeq(options, ",") {
 			switch option {
 			case "omitempty":
@@ -54,14 +68,12 @@ func fields(v reflect.Value, visit func(of reflect.Value, f field) error) error 
 			case "omitzero":
 				f.omitZero = true
 			case "string":
-				return fmt.Errorf("json: the option %q of %s.%s is not supported", option, t, sf.Name)
+				return nil, fmt.Errorf("json: the option %q of %s.%s is not supported", option, t, sf.Name)
 			}
 		}
-		if err := visit(v, f); err != nil {
-			return err
-		}
+		list = append(list, f)
 	}
-	return nil
+	return list, nil
 }
 
 // list says that a type is a slice of plain structs, and has no methods.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,10 @@ func readValue(data []byte, into reflect.Value) error {
 }
 
 func readStruct(data []byte, into reflect.Value) error {
-	members := map[string][]byte{}
+	list, err := fields(into.Type())
+	if err != nil {
+		return err
+	}
 	for rest := space(data[1:]); rest[0] != '}'; {
 		quoted, after := cut(rest)
 		name := string(quoted[1 : len(quoted)-1])
@@ -45,18 +49,16 @@ func readStruct(data []byte, into reflect.Value) error {
 			}
 		}
 		value, after := cut(space(space(after)[1:])) // behind the colon
-		members[name] = value
+		if i := slices.IndexFunc(list, func(f field) bool { return f.name == name }); i >= 0 {
+			if err := readValue(value, into.FieldByIndex(list[i].index)); err != nil {
+				return err
+			}
+		}
 		if rest = space(after); rest[0] == ',' {
 			rest = space(rest[1:])
 		}
 	}
-	return fields(into, func(of reflect.Value, f field) error {
-		value, ok := members[f.name]
-		if !ok {
-			return nil
-		}
-		return readValue(value, of.Field(f.at))
-	})
+	return nil
 }
 
 func readList(data []byte, into reflect.Value) error {
