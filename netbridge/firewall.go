@@ -21,8 +21,8 @@ type firewall struct {
 	bridges string // what the names of this root's bridges begin with, those apart that the user has named
 	host    *hostNS
 
-	mu   sync.Mutex
-	conn *nftables.Conn
+	mu  sync.Mutex
+	nft *nftSocket // nil: none is open
 }
 
 // publication is a published port as the table knows it.
@@ -38,85 +38,70 @@ type publication struct {
 func (f *firewall) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.conn != nil {
-		_ = f.conn.CloseLasting()
-		f.conn = nil
+	f.hangUp()
+}
+
+func (f *firewall) hangUp() {
+	if f.nft != nil {
+		f.nft.close()
+		f.nft = nil
 	}
 }
 
 // begin locks the firewall and returns its connection, in the host's namespace.
-func (f *firewall) begin() (*nftables.Conn, error) {
+func (f *firewall) begin() (*nftSocket, error) {
 	f.mu.Lock()
-	if f.conn != nil {
-		return f.conn, nil
+	if f.nft != nil {
+		return f.nft, nil
 	}
-	err := f.host.run(func() error {
-		var err error
-		f.conn, err = nftables.New(nftables.AsLasting())
+	err := f.host.run(func() (err error) {
+		f.nft, err = openNft()
 		return err
 	})
 	if err != nil {
 		f.mu.Unlock()
-		return nil, fmt.Errorf("open nftables: %w", err)
+		return nil, err
 	}
-	return f.conn, nil
+	return f.nft, nil
 }
 
-// flush commits what was queued. After a failed conversation the socket may
-// hold answers that nobody read, so it is replaced.
-func (f *firewall) flush(c *nftables.Conn) error {
+// commit carries a transaction out. The firewall is locked. After a failed
+// conversation the socket may hold answers that nobody read, so it is closed.
+func (f *firewall) commit(b *nftBatch) error {
+	transaction, err := b.finish()
+	if err != nil {
+		return err
+	}
 	fault.Point("firewall: before a change")
 	defer fault.Point("firewall: after a change")
-	err := c.Flush()
-	if err != nil {
-		_ = c.CloseLasting()
-		f.conn = nil
+	if err = f.nft.commit(transaction); err != nil {
+		f.hangUp()
 	}
 	return err
-}
-
-// present says whether the table exists.
-func (f *firewall) present() (bool, error) {
-	c, err := f.begin()
-	if err != nil {
-		return false, err
-	}
-	defer f.mu.Unlock()
-	_, err = c.ListTableOfFamily(f.table, nftables.TableFamilyINet)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // rebuild makes the table anew with the networks and ports given, replacing in
 // one transaction what there was.
 func (f *firewall) rebuild(networks []*Network, ports []publication) error {
-	c, err := f.begin()
-	if err != nil {
+	if _, err := f.begin(); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
 	t := &nftables.Table{Name: f.table, Family: nftables.TableFamilyINet}
-	c.AddTable(t)
-	c.DelTable(t)
-	c.AddTable(t)
+	b := newBatch()
+	b.addTable(t)
+	b.deleteTable(t)
+	b.addTable(t)
 	sets := newSets(t)
 	for _, s := range sets.all() {
-		if err := c.AddSet(s, nil); err != nil {
-			return err
-		}
+		b.addSet(s)
 	}
-	addChains(c, t, sets)
+	addChains(b, t, sets)
 	for _, n := range networks {
-		if err := sets.network(c.SetAddElements, n); err != nil {
-			return err
-		}
+		sets.network(b.addElements, n)
 	}
-	if err := sets.ports(c.SetAddElements, ports); err != nil {
-		return err
-	}
-	if err := f.flush(c); err != nil {
+	sets.ports(b.addElements, ports)
+	if err := f.commit(b); err != nil {
 		return fmt.Errorf("make the nftables table %s: %w", f.table, err)
 	}
 	return nil
@@ -124,40 +109,38 @@ func (f *firewall) rebuild(networks []*Network, ports []publication) error {
 
 // remove deletes the table. That it is gone already is no error.
 func (f *firewall) remove() error {
-	c, err := f.begin()
-	if err != nil {
+	if _, err := f.begin(); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
 	t := &nftables.Table{Name: f.table, Family: nftables.TableFamilyINet}
-	c.AddTable(t)
-	c.DelTable(t)
-	if err := f.flush(c); err != nil {
+	b := newBatch()
+	b.addTable(t)
+	b.deleteTable(t)
+	if err := f.commit(b); err != nil {
 		return fmt.Errorf("delete the nftables table %s: %w", f.table, err)
 	}
 	return nil
 }
 
-type elementsFunc func(*nftables.Set, []nftables.SetElement) error
+type elementsFunc func(*nftables.Set, []nftables.SetElement)
 
-// change queues and commits one change of elements.
-func (f *firewall) change(what string, queue func(c *nftables.Conn, s *sets) error) error {
-	c, err := f.begin()
-	if err != nil {
+// change commits one change of elements.
+func (f *firewall) change(what string, encode func(b *nftBatch, s *sets)) error {
+	if _, err := f.begin(); err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
-	if err := queue(c, newSets(&nftables.Table{Name: f.table, Family: nftables.TableFamilyINet})); err != nil {
-		return err
-	}
-	if err := f.flush(c); err != nil {
+	b := newBatch()
+	encode(b, newSets(&nftables.Table{Name: f.table, Family: nftables.TableFamilyINet}))
+	if err := f.commit(b); err != nil {
 		return fmt.Errorf("%s in the nftables table %s: %w", what, f.table, err)
 	}
 	return nil
 }
 
 func (f *firewall) addNetwork(n *Network) error {
-	err := f.change("add a network", func(c *nftables.Conn, s *sets) error { return s.network(c.SetAddElements, n) })
+	err := f.change("add a network", func(b *nftBatch, s *sets) { s.network(b.addElements, n) })
 	if errors.Is(err, unix.EEXIST) { // left over, or concatenated ranges that are there already
 		return nil
 	}
@@ -165,7 +148,7 @@ func (f *firewall) addNetwork(n *Network) error {
 }
 
 func (f *firewall) removeNetwork(n *Network) error {
-	err := f.change("remove a network", func(c *nftables.Conn, s *sets) error { return s.network(c.SetDeleteElements, n) })
+	err := f.change("remove a network", func(b *nftBatch, s *sets) { s.network(b.deleteElements, n) })
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -178,7 +161,7 @@ func (f *firewall) publish(ports []publication) error {
 	if len(ports) == 0 {
 		return nil
 	}
-	add := func(c *nftables.Conn, s *sets) error { return s.ports(c.SetAddElements, ports) }
+	add := func(b *nftBatch, s *sets) { s.ports(b.addElements, ports) }
 	err := f.change("publish ports", add)
 	if !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EBUSY) {
 		return err
@@ -196,7 +179,7 @@ func (f *firewall) unpublish(ports []publication) error {
 	if len(ports) == 0 {
 		return nil
 	}
-	err := f.change("withdraw ports", func(c *nftables.Conn, s *sets) error { return s.ports(c.SetDeleteElements, ports) })
+	err := f.change("withdraw ports", func(b *nftBatch, s *sets) { s.ports(b.deleteElements, ports) })
 	if !errors.Is(err, unix.ENOENT) || len(ports) == 1 {
 		if errors.Is(err, unix.ENOENT) {
 			return nil

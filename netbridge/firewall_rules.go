@@ -16,16 +16,16 @@ const (
 
 type exprs = []expr.Any
 
-func addChains(c *nftables.Conn, t *nftables.Table, s *sets) {
+func addChains(b *nftBatch, t *nftables.Table, s *sets) {
 	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
-		return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: kind, Hooknum: hook, Priority: &priority})
+		return b.addChain(&nftables.Chain{Name: name, Table: t, Type: kind, Hooknum: hook, Priority: &priority})
 	}
 	rule := func(ch *nftables.Chain, parts ...exprs) {
 		var all exprs
 		for _, p := range parts {
 			all = append(all, p...)
 		}
-		c.AddRule(&nftables.Rule{Table: t, Chain: ch, Exprs: all})
+		b.addRule(&nftables.Rule{Table: t, Chain: ch, Exprs: all})
 	}
 
 	// A container has no business with the host's loopback addresses. The
@@ -47,7 +47,7 @@ func addChains(c *nftables.Conn, t *nftables.Table, s *sets) {
 	rule(forward, oif(s.bridges, false), ipv6(), opened(s.open6, 24, 16), verdict(expr.VerdictAccept))
 	rule(forward, oif(s.bridges, false), notPublished(), verdict(expr.VerdictDrop))
 
-	publish := c.AddChain(&nftables.Chain{Name: "publish", Table: t})
+	publish := b.addChain(&nftables.Chain{Name: "publish", Table: t})
 	rule(publish, ipv4(), portLookup(s.ports4, 16, 4, false), dnat(unix.NFPROTO_IPV4, reg32+1))
 	rule(publish, ipv4(), portLookup(s.ports4, 16, 4, true), dnat(unix.NFPROTO_IPV4, reg32+1))
 	rule(publish, ipv6(), portLookup(s.ports6, 24, 16, false), dnat(unix.NFPROTO_IPV6, reg32+4))

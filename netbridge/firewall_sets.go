@@ -61,7 +61,7 @@ func (s *sets) all() []*nftables.Set {
 }
 
 // network adds or deletes (by) everything that the sets hold of a network.
-func (s *sets) network(by elementsFunc, n *Network) error {
+func (s *sets) network(by elementsFunc, n *Network) {
 	bridge := ifname(n.Bridge)
 	type change struct {
 		set      *nftables.Set
@@ -97,15 +97,12 @@ func (s *sets) network(by elementsFunc, n *Network) error {
 		}
 	}
 	for _, c := range changes {
-		if err := by(c.set, c.elements); err != nil {
-			return err
-		}
+		by(c.set, c.elements)
 	}
-	return nil
 }
 
 // ports adds or deletes (by) published ports.
-func (s *sets) ports(by elementsFunc, ports []publication) error {
+func (s *sets) ports(by elementsFunc, ports []publication) {
 	var four, six, open4, open6 []nftables.SetElement
 	for _, p := range ports {
 		if p.Open {
@@ -131,14 +128,10 @@ func (s *sets) ports(by elementsFunc, ports []publication) error {
 		set      *nftables.Set
 		elements []nftables.SetElement
 	}{{s.ports4, four}, {s.ports6, six}, {s.open4, open4}, {s.open6, open6}} {
-		if len(c.elements) == 0 {
-			continue
-		}
-		if err := by(c.set, c.elements); err != nil {
-			return err
+		if len(c.elements) > 0 {
+			by(c.set, c.elements)
 		}
 	}
-	return nil
 }
 
 func portKey(protocol string, port uint16) []byte {

@@ -47,12 +47,12 @@ func (p passage) pattern() []byte {
 // passForeign puts the rules where a network needs them and they are not.
 func (f *firewall) passForeign(n *Network) error {
 	p := f.passage(n)
-	c, err := f.begin()
+	nft, err := f.begin()
 	if err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
-	chains, err := c.ListChains()
+	chains, err := nft.chains()
 	if err != nil {
 		return fmt.Errorf("list nftables chains: %w", err)
 	}
@@ -60,15 +60,16 @@ func (f *firewall) passForeign(n *Network) error {
 		if !f.dropsForwarded(ch) {
 			continue
 		}
-		rules, err := c.GetRules(ch.Table, ch)
+		rules, err := nft.rules(ch)
 		if err != nil {
 			continue // gone meanwhile
 		}
 		if ownRules(rules, func(tag string) bool { return tag == p.tag }) != nil {
 			continue
 		}
+		b := newBatch()
 		for _, key := range []expr.MetaKey{expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME} {
-			c.InsertRule(&nftables.Rule{
+			b.insertRule(&nftables.Rule{
 				Table: ch.Table, Chain: ch,
 				UserData: userdata.AppendString(nil, userdata.TypeComment, p.tag),
 				Exprs: exprs{
@@ -77,7 +78,7 @@ func (f *firewall) passForeign(n *Network) error {
 				},
 			})
 		}
-		if err := f.flush(c); err != nil {
+		if err := f.commit(b); err != nil {
 			return fmt.Errorf("let our networks through chain %s of nftables table %s: %w", ch.Name, ch.Table.Name, err)
 		}
 	}
@@ -125,12 +126,12 @@ func (f *firewall) withdrawForeign(n *Network) error {
 		}
 		ours = func(tag string) bool { return tag == only.tag }
 	}
-	c, err := f.begin()
+	nft, err := f.begin()
 	if err != nil {
 		return err
 	}
 	defer f.mu.Unlock()
-	chains, err := c.ListChains()
+	chains, err := nft.chains()
 	if err != nil {
 		return fmt.Errorf("list nftables chains: %w", err)
 	}
@@ -138,23 +139,22 @@ func (f *firewall) withdrawForeign(n *Network) error {
 		if ch.Table.Name == f.table || (ch.Hooknum == nil && ch.Name != "DOCKER-USER") {
 			continue
 		}
-		rules, err := c.GetRules(ch.Table, ch)
+		rules, err := nft.rules(ch)
 		if err != nil {
 			continue
 		}
 		own := ownRules(rules, ours)
-		for _, r := range own {
-			if err := c.DelRule(r); err != nil {
-				return err
-			}
-		}
 		if len(own) == 0 {
 			continue
 		}
-		if err := f.flush(c); err != nil && !errors.Is(err, unix.ENOENT) {
+		b := newBatch()
+		for _, r := range own {
+			b.deleteRule(r)
+		}
+		if err := f.commit(b); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("remove our rules from chain %s of nftables table %s: %w", ch.Name, ch.Table.Name, err)
 		}
-		if f.conn == nil {
+		if f.nft == nil {
 			break
 		}
 	}

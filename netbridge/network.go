@@ -243,14 +243,8 @@ func (m *Manager) up(n *Network) error {
 	if n.Driver == "macvlan" {
 		return nil // it does not pass the host
 	}
-	present, err := m.fw.present()
-	if err != nil {
-		return fmt.Errorf("look for the nftables table: %w", err)
-	}
-	if present {
-		err = m.fw.addNetwork(n)
-	}
-	if !present || errors.Is(err, fs.ErrNotExist) { // or it is of a version that had fewer sets
+	err := m.fw.addNetwork(n)
+	if errors.Is(err, fs.ErrNotExist) { // there is no table, or it is of a version that had fewer sets
 		err = m.rebuildFirewall()
 	}
 	if err != nil {

@@ -2,10 +2,10 @@ package netbridge
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -22,25 +22,13 @@ var resolverAddress = [4]byte{127, 0, 0, 11}
 // port field of each packet and needs no connection tracking, which would
 // cost every packet of the container something and the namespace a lot. It is
 // the same for every container, so it is encoded once.
-var redirection = sync.OnceValues(func() ([]byte, error) {
-	var batch nftBatch
-	batch.message(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)
-	const table, chain = "compose-dns", "output"
-	batch.message(nftType(unix.NFT_MSG_NEWTABLE), unix.NLM_F_CREATE, unix.NFPROTO_IPV4, 0)
-	batch.text(unix.NFTA_TABLE_NAME, table)
-	batch.message(nftType(unix.NFT_MSG_NEWCHAIN), unix.NLM_F_CREATE, unix.NFPROTO_IPV4, 0)
-	batch.text(unix.NFTA_CHAIN_TABLE, table)
-	batch.text(unix.NFTA_CHAIN_NAME, chain)
-	hook := batch.nest(unix.NFTA_CHAIN_HOOK)
-	batch.number(unix.NFTA_HOOK_HOOKNUM, unix.NF_INET_LOCAL_OUT)
-	priority := int32(-300)
-	batch.number(unix.NFTA_HOOK_PRIORITY, uint32(priority))
-	hook()
-	batch.text(unix.NFTA_CHAIN_TYPE, "filter")
-	// Nothing, but in a namespace that has this from before.
-	batch.message(nftType(unix.NFT_MSG_DELRULE), 0, unix.NFPROTO_IPV4, 0)
-	batch.text(unix.NFTA_RULE_TABLE, table)
-	batch.text(unix.NFTA_RULE_CHAIN, chain)
+var redirection = sync.OnceValues(func() (nftTransaction, error) {
+	batch := newBatch()
+	table := &nftables.Table{Name: "compose-dns", Family: nftables.TableFamilyIPv4}
+	batch.addTable(table)
+	priority := nftables.ChainPriority(-300)
+	chain := batch.addChain(&nftables.Chain{Name: "output", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: &priority})
+	batch.flushChain(chain) // empty, but in a namespace that has this from before
 	rules := []struct {
 		proto          byte
 		checksum       uint32 // its offset in the transport header
@@ -53,16 +41,8 @@ var redirection = sync.OnceValues(func() ([]byte, error) {
 		{unix.IPPROTO_TCP, 16, 16, 2, 53, resolverPort},
 		{unix.IPPROTO_TCP, 16, 12, 0, resolverPort, 53},
 	}
-	for i, r := range rules {
-		flags := uint16(unix.NLM_F_CREATE | unix.NLM_F_APPEND)
-		if i == len(rules)-1 {
-			flags |= unix.NLM_F_ACK
-		}
-		batch.message(nftType(unix.NFT_MSG_NEWRULE), flags, unix.NFPROTO_IPV4, 0)
-		batch.text(unix.NFTA_RULE_TABLE, table)
-		batch.text(unix.NFTA_RULE_CHAIN, chain)
-		list := batch.nest(unix.NFTA_RULE_EXPRESSIONS)
-		for _, e := range []expr.Any{
+	for _, r := range rules {
+		batch.addRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs{
 			network(r.addr, 4, reg),
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: resolverAddress[:]},
 			meta(expr.MetaKeyL4PROTO, reg),
@@ -74,19 +54,9 @@ var redirection = sync.OnceValues(func() ([]byte, error) {
 				OperationType: expr.PayloadWrite, SourceRegister: reg, Base: expr.PayloadBaseTransportHeader,
 				Offset: r.port, Len: 2, CsumType: expr.CsumTypeInet, CsumOffset: r.checksum,
 			},
-		} {
-			data, err := expr.Marshal(unix.NFPROTO_IPV4, e)
-			if err != nil {
-				return nil, err
-			}
-			item := batch.nest(unix.NFTA_LIST_ELEM)
-			batch.buf = append(batch.buf, data...)
-			item()
-		}
-		list()
+		}})
 	}
-	batch.message(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)
-	return batch.bytes(), nil
+	return batch.finish()
 })
 
 // redirectResolver installs the redirection in the calling thread's namespace.
@@ -95,25 +65,13 @@ func redirectResolver() error {
 	if err != nil {
 		return err
 	}
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	s, err := openNft()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
-	defer unix.Close(fd)
-	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
-	if err := unix.Sendto(fd, transaction, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return fmt.Errorf("write to nftables: %w", err)
-	}
-	var answer [256]byte
-	n, _, err := unix.Recvfrom(fd, answer[:], 0)
-	if err != nil {
-		return fmt.Errorf("read from nftables: %w", err)
-	}
-	if n < unix.SizeofNlMsghdr+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-		return errors.New("read from nftables: malformed answer")
-	}
-	if code := int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); code != 0 {
-		return fmt.Errorf("redirect the resolver's port: %w", unix.Errno(-code))
+	defer s.close()
+	if err := s.commit(transaction); err != nil {
+		return fmt.Errorf("redirect the resolver's port: %w", err)
 	}
 	return nil
 }
