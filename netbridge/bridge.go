@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"compose/netbridge/rtnl"
@@ -142,16 +143,22 @@ func (m *Manager) removeBridge(name string) error {
 		return fmt.Errorf("list the ports of the bridge %s: %w", name, err)
 	}
 	b := new(rtnl.Batch)
-	if ours := m.ownPorts(ports, index); ours > 0 {
+	if m.ownPorts(ports, index) {
+		// In one go: the kernel waits out its readers for each message that
+		// deletes something, and that is all that it takes long over.
+		b.SetGroup(name, portGroup(index))
 		b.DeleteGroup(portGroup(index))
+	} else {
+		b.DeleteLink(name)
 	}
-	b.DeleteLink(name)
 	results, err := s.Do(b)
 	if err != nil {
 		return err
 	}
-	if err := results[len(results)-1]; err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("delete the bridge %s: %w", name, err)
+	for _, err := range results {
+		if err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("delete the bridge %s: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -167,24 +174,23 @@ func (m *Manager) ownBridge(s *rtnl.Socket, name string) (bool, error) {
 	}
 	for _, l := range all {
 		if l.Name == name {
-			return l.Group == bridgeGroup, nil
+			// The second is that of a removal which the kernel refused.
+			return l.Group == bridgeGroup || l.Group == portGroup(l.Index), nil
 		}
 	}
 	return false, nil
 }
 
-// ownPorts counts the ports in the bridge's group.
-func (m *Manager) ownPorts(ports []rtnl.Link, bridge int) (count int) {
-	for _, p := range ports {
-		if p.Group == portGroup(bridge) && strings.HasPrefix(p.Name, "cv"+m.tag) {
-			count++
-		}
-	}
-	return count
+// ownPorts says whether any of the ports is in the bridge's group.
+func (m *Manager) ownPorts(ports []rtnl.Link, bridge int) bool {
+	return slices.ContainsFunc(ports, func(p rtnl.Link) bool {
+		return p.Group == portGroup(bridge) && strings.HasPrefix(p.Name, "cv"+m.tag)
+	})
 }
 
 // portGroup is the interface group of a bridge's ports, by which the kernel
-// can delete them all at once. Nobody else's groups are that high.
+// can delete them all at once, and the bridge with them. Nobody else's groups
+// are that high.
 func portGroup(bridge int) uint32 { return 0xcb<<24 | uint32(bridge)&0xffffff }
 
 func randomMAC() (net.HardwareAddr, error) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"compose/internal/fault"
@@ -385,13 +386,9 @@ func (m *Manager) down(n *Network) error {
 	if n.Driver == "macvlan" {
 		return m.dropParent(n)
 	}
-	removing := trace.Begin("remove the bridge", n.Name)
-	err := m.removeBridge(n.Bridge)
-	removing.End()
-	if err != nil {
-		return err
-	}
-	fault.Point("netbridge: bridge removed")
+	// Whoever finds no run directory completes a network before using it. That
+	// lets what is left be half gone, and go side by side: the kernel waits for
+	// its readers with either.
 	if err := os.RemoveAll(m.runNetwork(n.ID)); err != nil {
 		return err
 	}
@@ -400,12 +397,28 @@ func (m *Manager) down(n *Network) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range others {
-		if o.ID != n.ID && o.Driver == "bridge" && m.bridgeUp(o.Bridge) {
-			return errors.Join(m.fw.removeNetwork(n), m.fw.withdrawForeign(n))
-		}
+	last := !slices.ContainsFunc(others, func(o *Network) bool {
+		return o.ID != n.ID && o.Driver == "bridge" && m.bridgeUp(o.Bridge)
+	})
+	if last {
+		_ = os.Remove(filepath.Join(m.roots.Run, "networks"))
 	}
-	_ = os.Remove(filepath.Join(m.roots.Run, "networks"))
+	closed := make(chan error, 1)
+	go func() { closed <- m.closeFirewall(n, last) }()
+	removing := trace.Begin("remove the bridge", n.Name)
+	err = m.removeBridge(n.Bridge)
+	removing.End()
+	fault.Point("netbridge: bridge removed")
+	return errors.Join(err, <-closed)
+}
+
+// closeFirewall takes away the firewall's part of a network, and with the last
+// network all of it.
+func (m *Manager) closeFirewall(n *Network, last bool) error {
+	defer trace.Begin("close the firewall", n.Name).End()
+	if !last {
+		return errors.Join(m.fw.removeNetwork(n), m.fw.withdrawForeign(n))
+	}
 	if err := m.fw.remove(); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"compose/netbridge/rtnl"
 )
 
 func TestSubnetsAvoidWhatTheHostUses(t *testing.T) {
@@ -92,6 +94,29 @@ func TestReboot(t *testing.T) {
 	w.outside.serve(t, "world", "0.0.0.0:80")
 	c.answers(t, "tcp", "192.0.2.1:80", "world 192.0.2.2")
 	must(t, w.m.EnsureUp(t.Context(), "fixed"))
+}
+
+// TestHalfRemoved finds what a removal that was killed may leave: a bridge
+// without a firewall, which the next container is not to meet, and one in the
+// group of its ports, which is ours all the same.
+func TestHalfRemoved(t *testing.T) {
+	w := newWorld(t)
+	n := w.network(NetworkConfig{Name: "net", Options: map[string]string{optionBridge: "named"}})
+	must(t, os.RemoveAll(w.m.runNetwork(n.ID)))
+	must(t, w.m.closeFirewall(n, true))
+	s, err := w.m.netlink()
+	must(t, err)
+	b := new(rtnl.Batch)
+	b.SetGroup("named", portGroup(w.m.bridgeIndex("named")))
+	must(t, s.Run(b))
+	c := w.container("c", SandboxConfig{}, "net")
+	w.outside.serve(t, "world", "0.0.0.0:80")
+	c.answers(t, "tcp", "192.0.2.1:80", "world 192.0.2.2")
+	must(t, c.Close(t.Context()))
+	must(t, w.m.RemoveNetwork(t.Context(), "net"))
+	if w.m.bridgeIndex("named") != 0 {
+		t.Error("the bridge is still there")
+	}
 }
 
 func TestAddresses(t *testing.T) {

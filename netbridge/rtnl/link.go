@@ -225,6 +225,13 @@ func (b *Batch) DeleteLink(name string) {
 	b.attrString(unix.IFLA_IFNAME, name)
 }
 
+// SetGroup moves an interface to a group.
+func (b *Batch) SetGroup(name string, group uint32) {
+	b.message(unix.RTM_NEWLINK, 0, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
+	b.attrString(unix.IFLA_IFNAME, name)
+	b.attrU32(unix.IFLA_GROUP, group)
+}
+
 // DeleteGroup deletes every interface of a group at once.
 func (b *Batch) DeleteGroup(group uint32) {
 	b.message(unix.RTM_DELLINK, 0, ifinfo(unix.AF_UNSPEC, 0, 0, 0))
