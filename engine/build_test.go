@@ -74,6 +74,12 @@ ENTRYPOINT ["sh", "-c", "echo $GREETING; cat /made; stat -c %u:%g /made; ls /cac
 	if err != nil || other == id || !strings.Contains(log, "ran-42\n") {
 		t.Errorf("built with another file: %s, %v\n%s", other, err, log)
 	}
+	// A step that syncs its files, as package managers do with each, waits for
+	// no disk: that is the end of the build's to do.
+	_, log, err = buildImage(t, e, "FROM busybox\nRUN grep '^overlay / .*volatile' /proc/mounts\n", files, "synced")
+	if err != nil {
+		t.Errorf("the step's files: %v\n%s", err, log)
+	}
 	if n, err := e.Networks().Networks(); err != nil || len(n) != 0 {
 		t.Errorf("the build left networks: %v, %v", n, err)
 	}

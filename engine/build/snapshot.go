@@ -111,7 +111,8 @@ func (s *session) change(base *snapshot, fn func(runtime.RootFS) error) (layer, 
 		return layer{}, err
 	}
 	defer w.remove()
-	root := runtime.RootFS{Upper: w.upper, Work: w.work}
+	// Nobody hears of the layer before it is synced with the others.
+	root := runtime.RootFS{Upper: w.upper, Work: w.work, Volatile: true}
 	if root.Lowers, err = s.lowers(base); err != nil {
 		return layer{}, err
 	}

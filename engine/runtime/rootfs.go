@@ -74,7 +74,7 @@ func (r RootFS) dirs() []string {
 // /proc/self/fd as the working directory, which is this thread's own.
 func (r RootFS) mountOverlay(at string) error {
 	dirs := append(slices.Clone(r.Lowers), r.Upper, r.Work)
-	if options := overlayOptions(dirs); len(options) < os.Getpagesize() {
+	if options := r.overlayOptions(dirs); len(options) < os.Getpagesize() {
 		return unix.Mount("overlay", at, "overlay", 0, options)
 	}
 	for i, dir := range dirs {
@@ -91,7 +91,7 @@ func (r RootFS) mountOverlay(at string) error {
 	if err := unix.Chdir("/proc/self/fd"); err != nil {
 		return err
 	}
-	options := overlayOptions(dirs)
+	options := r.overlayOptions(dirs)
 	if len(options) >= os.Getpagesize() {
 		return errors.New("more layers than one mount can name")
 	}
@@ -100,7 +100,7 @@ func (r RootFS) mountOverlay(at string) error {
 
 // overlayOptions takes the lower directories and, last, the upper and the work
 // directory.
-func overlayOptions(dirs []string) string {
+func (r RootFS) overlayOptions(dirs []string) string {
 	n := len(dirs) - 2
 	lowers := make([]string, n)
 	for i, dir := range dirs[:n] {
@@ -109,6 +109,9 @@ func overlayOptions(dirs []string) string {
 	options := "lowerdir=" + strings.Join(lowers, ":")
 	if dirs[n] != "" {
 		options += ",upperdir=" + escapeOption(dirs[n]) + ",workdir=" + escapeOption(dirs[n+1])
+		if r.Volatile {
+			options += ",volatile"
+		}
 	}
 	return options
 }

@@ -25,6 +25,11 @@ type RootFS struct {
 	Work   string   // overlayfs' own, on the file system of Upper
 	Path   string   // instead of all these: a plain directory
 
+	// Volatile has overlayfs leave out every sync of the upper directory, the
+	// container's own and the one of the whole file system at its end. It is for
+	// files that count only once somebody else has synced them.
+	Volatile bool
+
 	// IDMap shows the layers' files with their owners as those of the
 	// container's user namespace.
 	IDMap bool
