@@ -45,8 +45,8 @@ func (b *Builder) read(ctx context.Context, opts Options, use func(*session, doc
 	if err != nil {
 		return err
 	}
-	end := b.runner.Begin()
-	defer func() { err = errors.Join(err, s.close(), end()) }()
+	s.steps = b.runner.Begin()
+	defer func() { err = errors.Join(err, s.close(), s.steps.End()) }()
 	frontend, err := s.newFrontend()
 	if err != nil {
 		return err
@@ -95,6 +95,7 @@ func (s *session) solveAll(ctx context.Context, def *pb.Definition) (*snapshot, 
 		if err != nil {
 			return nil, err
 		}
+		s.foresee(last)
 		snap, err := s.solve(s.ctx, last)
 		if err == nil {
 			_, err = s.lowers(snap)

@@ -21,19 +21,30 @@ import (
 	"compose/internal/roots"
 )
 
-// Runner runs the process of a RUN step in a container of its own and waits
-// for its end. It returns *ExitError where the process has ended with another
-// code than 0, and the context's error, with nothing left, where that ends.
+// Runner runs the RUN steps of builds.
 type Runner interface {
+	// Begin says that a build begins.
+	Begin() Steps
+}
+
+// Steps runs the RUN steps of one build.
+type Steps interface {
+	// Expect says that n more steps with a network of their own (or fewer,
+	// where it is negative) will be run. What they need may be made ahead, and
+	// given back after the last of them.
+	Expect(n int)
+	// Run runs the process of a step, whether it was expected or not, in a
+	// container of its own and waits for its end. It returns *ExitError where
+	// the process has ended with another code than 0, and the context's error,
+	// with nothing left, where that ends.
 	Run(ctx context.Context, spec RunSpec) error
-	// Begin says that a build begins; end must be called after its last step
-	// and gives back what its steps have shared.
-	Begin() (end func() error)
+	// End must be called after the last step. It gives back what the steps have
+	// shared and waits for that.
+	End() error
 }
 
 // RunSpec is one RUN step.
 type RunSpec struct {
-	ID           string // unique; good for names
 	RootFS       runtime.RootFS
 	Args         []string
 	Env          []string // complete: there is no image to add to it

@@ -32,12 +32,15 @@ func (s *session) execOp(ctx context.Context, v *vertex, op *pb.ExecOp, in []*sn
 	if err != nil {
 		return nil, false, err
 	}
-	layers, hit, err := s.cached(ctx, base.chain(), k, v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, v, base.chain(), k, v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		l, err := s.change(base, func(root runtime.RootFS) error { return s.exec(ctx, v, op, root, in) })
 		return []layer{l}, err
 	})
 	if err != nil {
 		return nil, false, err
+	}
+	if hit {
+		s.decided(v, false)
 	}
 	return base.on(layers...), hit, nil
 }
@@ -120,8 +123,8 @@ func (s *session) exec(ctx context.Context, v *vertex, op *pb.ExecOp, root runti
 	m := &mounter{s: s, ctx: ctx}
 	defer m.close()
 	spec := RunSpec{
-		ID: randomID() + randomID(), RootFS: root,
-		Args: op.Meta.Args, Env: slices.Clone(op.Meta.Env), Dir: op.Meta.Cwd, User: op.Meta.User, Hostname: op.Meta.Hostname,
+		RootFS: root,
+		Args:   op.Meta.Args, Env: slices.Clone(op.Meta.Env), Dir: op.Meta.Cwd, User: op.Meta.User, Hostname: op.Meta.Hostname,
 		Privileged: op.Security == pb.SecurityMode_INSECURE, CgroupParent: s.opts.CgroupParent,
 		Stdout: v.task.writer(1), Stderr: v.task.writer(2),
 	}
@@ -153,7 +156,8 @@ func (s *session) exec(ctx context.Context, v *vertex, op *pb.ExecOp, root runti
 	if err != nil {
 		return err
 	}
-	err = s.runner.Run(ctx, spec)
+	s.decided(v, true)
+	err = s.steps.Run(ctx, spec)
 	var exit *ExitError
 	if errors.As(err, &exit) && slices.Contains(op.Meta.ValidExitCodes, int32(exit.Code)) && exit.Code != 0 {
 		err = nil

@@ -52,7 +52,7 @@ func (s *session) fileOp(ctx context.Context, v *vertex, op *pb.FileOp, in []*sn
 			exact = append(exact, hex.EncodeToString(sum[:]))
 		}
 	}
-	layers, hit, err := s.cached(ctx, base.chain(), makeKey(exact...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, v, base.chain(), makeKey(exact...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		l, err := s.change(base, func(root runtime.RootFS) error {
 			return edit(root, func(top int) error { return s.actions(ctx, top, op, in) })
 		})

@@ -185,6 +185,14 @@ func (s *session) again(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.vertices = map[digest.Digest]*vertex{}
+	expected := 0
+	for _, is := range s.coming {
+		if is {
+			expected++
+		}
+	}
+	clear(s.coming)
+	s.steps.Expect(-expected)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 }
 

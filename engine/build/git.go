@@ -16,7 +16,7 @@ import (
 
 // gitSource is the files of a commit. The commit is their identity: what has
 // been checked out once is not fetched again.
-func (s *session) gitSource(ctx context.Context, op *pb.SourceOp) (*snapshot, bool, error) {
+func (s *session) gitSource(ctx context.Context, v *vertex, op *pb.SourceOp) (*snapshot, bool, error) {
 	address, fragment, _ := strings.Cut(strings.TrimPrefix(op.Identifier, "git://"), "#")
 	ref, subdir, _ := strings.Cut(fragment, ":")
 	src := gitsource.Source{
@@ -42,7 +42,7 @@ func (s *session) gitSource(ctx context.Context, op *pb.SourceOp) (*snapshot, bo
 		return nil, false, err
 	}
 	k := makeKey("git", src.URL, commit, subdir, fmt.Sprint(src.KeepGitDir, src.SkipSubmodules), s.epochKey())
-	layers, hit, err := s.cached(ctx, "", k, false, func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, v, "", k, false, func() ([]layer, error) {
 		l, err := s.change(&snapshot{}, func(root runtime.RootFS) error { return s.checkout(ctx, repo, commit, subdir, root.Upper) })
 		return []layer{l}, err
 	})

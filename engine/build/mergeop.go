@@ -32,7 +32,7 @@ func (s *session) mergeOp(ctx context.Context, v *vertex, op *pb.MergeOp, in []*
 	if len(base.layers) == 0 && len(op.Inputs) == 2 {
 		return in[op.Inputs[1].Input], true, nil
 	}
-	layers, hit, err := s.cached(ctx, base.chain(), makeKey(parts...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, v, base.chain(), makeKey(parts...), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		return s.restack(base, above)
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *session) diffOp(ctx context.Context, v *vertex, op *pb.DiffOp, in []*sn
 		}
 	}
 	rest := upper.layers[len(lower.layers):]
-	layers, hit, err := s.cached(ctx, "", makeKey("diff", lower.chain().String(), upper.chain().String()), v.meta.GetIgnoreCache(), func() ([]layer, error) {
+	layers, hit, err := s.cached(ctx, v, "", makeKey("diff", lower.chain().String(), upper.chain().String()), v.meta.GetIgnoreCache(), func() ([]layer, error) {
 		return s.restack(&snapshot{}, rest)
 	})
 	if err != nil {

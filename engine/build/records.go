@@ -155,9 +155,10 @@ func (s *session) writeRecord(r record) error {
 }
 
 // cached returns what the operation with this key gives, from memory of an
-// earlier run or by make; on is the chain that it lies on. Several builds that need the same do it once; again
-// is set where the step shall run whatever is known.
-func (s *session) cached(ctx context.Context, on digest.Digest, k key, again bool, make func() ([]layer, error)) (layers []layer, hit bool, err error) {
+// earlier run or by make; on is the chain that it lies on. Several builds that
+// need the same do it once; again is set where the step shall run whatever is
+// known.
+func (s *session) cached(ctx context.Context, v *vertex, on digest.Digest, k key, again bool, make func() ([]layer, error)) (layers []layer, hit bool, err error) {
 	if !again {
 		if layers, ok := s.lookup(on, k); ok {
 			return layers, true, nil
@@ -174,6 +175,7 @@ func (s *session) cached(ctx context.Context, on digest.Digest, k key, again boo
 			return layers, true, nil
 		}
 	}
+	s.missed(v)
 	start := time.Now()
 	if layers, err = make(); err != nil {
 		return nil, false, err

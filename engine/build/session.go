@@ -44,6 +44,9 @@ type session struct {
 	foreign  *foreignCache
 	lost     map[digest.Digest]bool // layers, by chain ID, that cannot be had after all
 
+	steps  Steps
+	coming map[*vertex]bool // RUN steps that may be run; whether they are expected
+
 	top      string // directory for what is being made
 	lock     *filelock.Lock
 	emptyDir func() (string, error)
@@ -57,7 +60,7 @@ func (b *Builder) newSession(ctx context.Context, opts Options) (*session, error
 		dirs: map[string]string{}, memory: map[string][]byte{},
 		vertices: map[digest.Digest]*vertex{}, tasks: map[digest.Digest]*task{},
 		images: map[string]*image.Image{}, indexes: map[string]*index.Index{},
-		results: map[key][]layer{}, foreign: &foreignCache{}, lost: map[digest.Digest]bool{},
+		results: map[key][]layer{}, coming: map[*vertex]bool{}, foreign: &foreignCache{}, lost: map[digest.Digest]bool{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	all := filepath.Join(b.roots.Build(), "work")

@@ -37,7 +37,7 @@ func (s *session) sourceOp(ctx context.Context, v *vertex, op *pb.SourceOp) (*sn
 	case "http", "https":
 		return s.httpSource(ctx, v, op)
 	case "git":
-		return s.gitSource(ctx, op)
+		return s.gitSource(ctx, v, op)
 	}
 	return nil, false, fmt.Errorf("sources of type %s are not supported", scheme)
 }
