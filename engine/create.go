@@ -39,7 +39,7 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (*Cont
 // before ready has returned, which is asked once all is written that takes
 // time. Nothing is left where it returns an error. It may be nil.
 func (e *Engine) CreateContainerWhen(ctx context.Context, spec ContainerSpec, ready func() error) (*Container, error) {
-	if !validName().MatchString(spec.Name) {
+	if !validName(spec.Name) {
 		//lint:ignore ST1005 Docker's own words
 		return nil, fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", spec.Name)
 	}

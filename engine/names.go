@@ -12,11 +12,11 @@ import (
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
-	"compose/internal/lazy"
+	"compose/internal/objectname"
 	"compose/internal/statefile"
 )
 
-var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+func validName(name string) bool { return objectname.Valid(name) && len(name) > 1 }
 
 // NameTakenError says that another container has the name.
 type NameTakenError struct{ Name, ID string }
@@ -31,7 +31,7 @@ func (e *Engine) namePath(name string) string {
 }
 
 func (e *Engine) idOfName(name string) (string, bool) {
-	if !validName().MatchString(name) {
+	if !validName(name) {
 		return "", false
 	}
 	data, err := os.ReadFile(e.namePath(name))
@@ -154,7 +154,7 @@ func (e *Engine) sweepNames() error {
 
 // RenameContainer gives a container another name.
 func (e *Engine) RenameContainer(id, name string) error {
-	if !validName().MatchString(name) {
+	if !validName(name) {
 		//lint:ignore ST1005 Docker's own words
 		return fmt.Errorf("Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}

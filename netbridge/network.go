@@ -65,7 +65,7 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 }
 
 func newNetwork(cfg NetworkConfig) (*Network, error) {
-	if !networkName().MatchString(cfg.Name) {
+	if !validName(cfg.Name) {
 		return nil, fmt.Errorf("bad name %q: letters, digits, \"_\", \".\" and \"-\" only, a letter or digit first, at most 128", cfg.Name)
 	}
 	if cfg.Driver == "" {
@@ -211,13 +211,20 @@ func (m *Manager) ensureUp(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.up(n); err != nil {
+	if n.Driver == "bridge" && !m.bridgeUp(n.Bridge) {
+		err = m.renumber(n)
+	}
+	if err == nil {
+		err = m.up(n)
+	}
+	if err != nil {
 		return fmt.Errorf("network %s: %w", name, err)
 	}
 	return nil
 }
 
-// up completes the kernel's side of a network. The host lock is held.
+// up completes the kernel's side of a network, whose subnets collide with
+// nothing. The host lock is held.
 func (m *Manager) up(n *Network) error {
 	defer trace.Begin("take the network up", n.Name).End()
 	if !m.bridgeUp(n.Bridge) {
@@ -229,13 +236,8 @@ func (m *Manager) up(n *Network) error {
 			if err := m.makeParent(n); err != nil {
 				return err
 			}
-		} else {
-			if err := m.renumber(n); err != nil {
-				return err
-			}
-			if err := m.makeBridge(n); err != nil {
-				return err
-			}
+		} else if err := m.makeBridge(n); err != nil {
+			return err
 		}
 	}
 	if err := os.MkdirAll(m.runNetwork(n.ID), 0o700); err != nil {

@@ -10,13 +10,13 @@ import (
 	"strings"
 
 	"compose/internal/fault"
-	"compose/internal/lazy"
+	"compose/internal/objectname"
 	"compose/internal/statefile"
 )
 
 const recordVersion = 1
 
-var networkName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+func validName(name string) bool { return objectname.Valid(name) && len(name) <= 128 }
 
 func (m *Manager) recordPath(name string) string {
 	return filepath.Join(m.roots.Networks(), name+".json")
@@ -24,7 +24,7 @@ func (m *Manager) recordPath(name string) string {
 
 // Network returns the record of a network, or an error that matches ErrNotFound.
 func (m *Manager) Network(name string) (*Network, error) {
-	if !networkName().MatchString(name) {
+	if !validName(name) {
 		return nil, fmt.Errorf("network %q: %w", name, ErrNotFound)
 	}
 	n := new(Network)

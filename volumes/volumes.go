@@ -20,7 +20,7 @@ import (
 	"compose/internal/filelock"
 	"compose/internal/filetree"
 	"compose/internal/journal"
-	"compose/internal/lazy"
+	"compose/internal/objectname"
 	"compose/internal/roots"
 	"compose/internal/statefile"
 )
@@ -62,8 +62,6 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("remove %s: volume is in use - [%s]", e.Name, strings.Join(e.By, ", "))
 }
 
-var validName = lazy.Regexp(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
 // Store is the volumes of one root.
 type Store struct {
 	roots roots.Roots
@@ -92,7 +90,7 @@ const trashPrefix = ".trash-"
 
 // Create makes a volume, or returns the one that exists.
 func (s *Store) Create(c Config) (*Volume, error) {
-	if !validName().MatchString(c.Name) || len(c.Name) > 255 {
+	if !objectname.Valid(c.Name) || len(c.Name) > 255 {
 		return nil, fmt.Errorf("%q includes invalid characters for a volume name: only letters, digits, '_', '.' and '-' are allowed", c.Name)
 	}
 	if c.Driver != "" && c.Driver != "local" {
@@ -139,7 +137,7 @@ const recordVersion = 1
 
 // Get returns a volume, or *NotFoundError.
 func (s *Store) Get(name string) (*Volume, error) {
-	if !validName().MatchString(name) {
+	if !objectname.Valid(name) {
 		return nil, &NotFoundError{name}
 	}
 	var v Volume

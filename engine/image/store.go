@@ -20,6 +20,7 @@ import (
 	"compose/internal/filelock"
 	"compose/internal/journal"
 	"compose/internal/roots"
+	"compose/internal/sparsejson"
 	"compose/internal/statefile"
 )
 
@@ -163,13 +164,13 @@ func (s *Store) load(ix *index, id string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
 	}
-	if err := json.Unmarshal(data, &img.Config); err != nil {
+	if err := sparsejson.Unmarshal(data, &img.Config); err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
 	}
 	var docker struct {
 		Config struct{ Healthcheck *Health } `json:"config"`
 	}
-	if err := json.Unmarshal(data, &docker); err != nil {
+	if err := sparsejson.Unmarshal(data, &docker); err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
 	}
 	img.Health = docker.Config.Healthcheck

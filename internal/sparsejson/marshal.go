@@ -3,6 +3,9 @@ package sparsejson
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // Marshal is json.Marshal.
@@ -11,32 +14,63 @@ func Marshal(v any) ([]byte, error) {
 }
 
 func appendValue(out []byte, v reflect.Value) ([]byte, error) {
-	to := v
-	for to.Kind() == reflect.Pointer && !to.IsNil() {
-		to = to.Elem()
-	}
-	switch {
-	case !to.IsValid() || to.Kind() == reflect.Pointer:
+	if !v.IsValid() {
 		return append(out, "null"...), nil
-	case plain(to.Type()):
-		return appendStruct(out, to)
-	case list(to.Type()) && !to.IsNil():
-		return appendList(out, to)
-	case to.CanAddr():
-		to = to.Addr() // methods with a pointer for a receiver count
 	}
-	data, err := json.Marshal(to.Interface())
+	switch t := v.Type(); plain(t) {
+	case reflect.Bool:
+		return strconv.AppendBool(out, v.Bool()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(out, v.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.AppendUint(out, v.Uint(), 10), nil
+	case reflect.String:
+		return appendString(out, v.String())
+	case reflect.Struct:
+		return appendStruct(out, v)
+	case reflect.Pointer:
+		return appendValue(out, v.Elem())
+	case reflect.Slice:
+		if v.IsNil() {
+			return append(out, "null"...), nil
+		}
+		if !binary(t) {
+			return appendList(out, v)
+		}
+	case reflect.Map:
+		if v.IsNil() {
+			return append(out, "null"...), nil
+		}
+		if textual(t) {
+			return appendMap(out, v)
+		}
+	}
+	if v.CanAddr() {
+		v = v.Addr() // methods with a pointer for a receiver count
+	}
+	data, err := json.Marshal(v.Interface())
 	return append(out, data...), err
+}
+
+// appendString needs no help with a string of which JSON escapes nothing.
+func appendString(out []byte, s string) ([]byte, error) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			data, err := json.Marshal(s)
+			return append(out, data...), err
+		}
+	}
+	return append(append(append(out, '"'), s...), '"'), nil
 }
 
 func appendStruct(out []byte, v reflect.Value) ([]byte, error) {
 	out = append(out, '{')
 	first := len(out)
-	list, err := fields(v.Type())
+	all, err := fields(v.Type())
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range list {
+	for _, f := range all {
 		value := v.FieldByIndex(f.index)
 		if f.omitEmpty && isEmpty(value) || f.omitZero && isZero(value) {
 			continue
@@ -44,11 +78,10 @@ func appendStruct(out []byte, v reflect.Value) ([]byte, error) {
 		if len(out) > first {
 			out = append(out, ',')
 		}
-		name, err := json.Marshal(f.name)
-		if err != nil {
+		if out, err = appendString(out, f.name); err != nil {
 			return nil, err
 		}
-		if out, err = appendValue(append(append(out, name...), ':'), value); err != nil {
+		if out, err = appendValue(append(out, ':'), value); err != nil {
 			return nil, err
 		}
 	}
@@ -61,11 +94,29 @@ func appendList(out []byte, v reflect.Value) (_ []byte, err error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if out, err = appendStruct(out, v.Index(i)); err != nil {
+		if out, err = appendValue(out, v.Index(i)); err != nil {
 			return nil, err
 		}
 	}
 	return append(out, ']'), nil
+}
+
+func appendMap(out []byte, v reflect.Value) (_ []byte, err error) {
+	keys := v.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	out = append(out, '{')
+	for i, key := range keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if out, err = appendString(out, key.String()); err != nil {
+			return nil, err
+		}
+		if out, err = appendValue(append(out, ':'), v.MapIndex(key)); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, '}'), nil
 }
 
 func isEmpty(v reflect.Value) bool {

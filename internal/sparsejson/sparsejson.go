@@ -3,9 +3,8 @@
 // is given, which in a process that lives for an instant takes many times as
 // long as the bytes; here a type is looked at where there is a value of it.
 //
-// What is written and read is the same, but for names, which are read in their
-// own case only, and lists of structs, which are read anew. The option "string"
-// of a field, and embedding what is no struct, are refused.
+// What is written and read is the same, but for lists, which are read anew. The
+// option "string" of a field, and embedding what is no struct, are refused.
 package sparsejson
 
 import (
@@ -34,13 +33,13 @@ var known sync.Map // reflect.Type -> func() ([]field, error)
 func fields(t reflect.Type) ([]field, error) {
 	f, ok := known.Load(t)
 	if !ok {
-		f, _ = known.LoadOrStore(t, sync.OnceValues(func() ([]field, error) { return look(t, nil) }))
+		f, _ = known.LoadOrStore(t, sync.OnceValues(func() ([]field, error) { return list(t, nil) }))
 	}
 	return f.(func() ([]field, error))()
 }
 
-func look(t reflect.Type, in []int) ([]field, error) {
-	list := make([]field, 0, t.NumField())
+func list(t reflect.Type, in []int) ([]field, error) {
+	all := make([]field, 0, t.NumField())
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		tag := sf.Tag.Get("json")
@@ -50,11 +49,11 @@ func look(t reflect.Type, in []int) ([]field, error) {
 			if sf.Type.Kind() != reflect.Struct {
 				return nil, fmt.Errorf("json: embedding %s in %s is not supported", sf.Type, t)
 			}
-			embedded, err := look(sf.Type, at)
+			embedded, err := list(sf.Type, at)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, embedded...)
+			all = append(all, embedded...)
 			continue
 		}
 		if !sf.IsExported() || tag == "-" {
@@ -71,28 +70,42 @@ func look(t reflect.Type, in []int) ([]field, error) {
 				return nil, fmt.Errorf("json: the option %q of %s.%s is not supported", option, t, sf.Name)
 			}
 		}
-		list = append(list, f)
+		all = append(all, f)
 	}
-	return list, nil
+	return all, nil
 }
 
-// list says that a type is a slice of plain structs, and has no methods.
-func list(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Name() == "" && plain(t.Elem()) }
-
-// plain says that a type is a struct that JSON has by its fields, and not by
-// methods of its own.
-func plain(t reflect.Type) bool {
-	if t.Kind() != reflect.Struct {
-		return false
+// plain is the kind of a type where that tells how JSON has it, and Invalid
+// where the type has methods that do.
+func plain(t reflect.Type) reflect.Kind {
+	if t.PkgPath() == "" { // of the language: it has no methods
+		return t.Kind()
 	}
+	kind, ok := kinds.Load(t)
+	if !ok {
+		kind, _ = kinds.LoadOrStore(t, look(t))
+	}
+	return kind.(reflect.Kind)
+}
+
+// kinds are those of the types with a name that there have been values of.
+var kinds sync.Map // reflect.Type -> reflect.Kind
+
+func look(t reflect.Type) reflect.Kind {
 	p := reflect.PointerTo(t)
 	for _, own := range []reflect.Type{
 		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
 		reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
 	} {
 		if p.Implements(own) {
-			return false
+			return reflect.Invalid
 		}
 	}
-	return true
+	return t.Kind()
 }
+
+// textual says that a map's keys are strings as they are.
+func textual(t reflect.Type) bool { return plain(t.Key()) == reflect.String }
+
+// binary says that a slice is one of bytes, which JSON has in base 64.
+func binary(t reflect.Type) bool { return t.Elem().Kind() == reflect.Uint8 }

@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+type word string
+
 type inner struct {
 	A string `json:"a,omitempty"`
 	B *inner `json:"b,omitempty"`
@@ -34,6 +36,11 @@ type outer struct {
 	embedded
 	Named  inner           `json:"named"`
 	List   []inner         `json:"list"`
+	Bytes  []byte          `json:"bytes"`
+	Words  []string        `json:"words"`
+	Map    map[word]*int8  `json:"map"`
+	Odd    map[int]string  `json:"odd,omitempty"`
+	Small  uint8           `json:"small"`
 	Never  string          `json:"-"`
 	Dash   string          `json:"-,"`
 	Plain  string          // by the name of the field
@@ -54,7 +61,8 @@ func examples() []outer {
 		{},
 		{
 			embedded: embedded{E: map[string]inner{"k": {A: `<&> " \ ` + "\u2028"}}, F: &seven},
-			Named:    inner{A: "a", B: &inner{B: &inner{}}, C: []int{1, 2}}, Dash: "dash", List: []inner{{}, {A: "b"}}, Plain: "}]{[\",: \\",
+			Named:    inner{A: "a", B: &inner{B: &inner{}}, C: []int{1, 2}}, Dash: "dash",
+			Bytes: []byte("b"), Words: []string{"", "\xff", "ü", "\x7f\n"}, Map: map[word]*int8{"z": nil, "a<": new(int8)}, Odd: map[int]string{2: "x"}, Small: 255, List: []inner{{}, {A: "b"}}, Plain: "}]{[\",: \\",
 			Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Addr: netip.MustParseAddr("fd00::1"), Text: asText{"x"},
 			Raw: json.RawMessage(`{"x":[1,"}"]}`), Ptr: &deep, Any: []any{"y", 1.5, nil}, Flag: true, Number: 0.25,
 		},
@@ -80,6 +88,9 @@ func TestUnmarshalIsJSONs(t *testing.T) {
 		`null`, `{}`, "\n{ \"Plain\" :\t\"x\" , \"flag\":true,\"unknown\":[{}]\n}\n", `{"Plain":"a","Plain":"b"}`,
 		`{"ptr":{"b":{"a":"x"},"c":null},"f":null,"list":null,"named":null,"time":null}`, `{"\u0050lain":"\"\\","raw": [ 1 , 2 ] }`,
 		``, `{`, `[]`, `5`, `{"flag":1}`, `{"named":[]}`, `{"named":{"b":5}}`, `{} x`, `{"Plain":"x"`, `{"addr":"nonsense"}`,
+		`{"PLAIN":"x","FLAG":true,"NAMED":{"A":"y"}}`, `{"small":256}`, `{"small":-1}`, `{"small":1.5}`, `{"small":1e1}`, `{"words":["a",null,"\u00fc"]}`, `{"words":[1]}`, `{"words":"x"}`,
+		`{"map":{"z":5,"new":-128,"null":null}}`, `{"map":{"z":128}}`, `{"map":[]}`, `{"odd":{"2":"y","3":""}}`, `{"odd":{"x":"y"}}`,
+		`{"bytes":"Yg=="}`, `{"bytes":"?"}`, "{\"Plain\":\"\xff\"}", `{"flag":null,"map":null,"small":null,"words":null,"Plain":null}`,
 		`{"list":[]}`, `{"list":[ {"a":"x"} ,{"b":{}} ]}`, `{"list":[5]}`, `{"list":{}}`,
 	}
 	for _, example := range examples() {
@@ -91,7 +102,7 @@ func TestUnmarshalIsJSONs(t *testing.T) {
 	}
 	for _, text := range texts {
 		for _, into := range examples() { // what is there stays where the text says nothing
-			into.List = nil
+			into.List, into.Words = nil, nil
 			have, want := into, into
 			errHave, errWant := Unmarshal([]byte(text), &have), json.Unmarshal([]byte(text), &want)
 			if (errHave == nil) != (errWant == nil) {

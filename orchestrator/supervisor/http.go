@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"compose/engine"
+	"compose/internal/sparsejson"
 	"compose/internal/trace"
 	"compose/netbridge"
 	"compose/orchestrator/supervisor/api"
@@ -185,8 +186,13 @@ func reply(w http.ResponseWriter, answer any) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	data, err := sparsejson.Marshal(answer)
+	if err != nil {
+		fail(w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // the client may be gone
+	_, _ = w.Write(append(data, '\n')) // the client may be gone
 }
 
 func fail(w http.ResponseWriter, err error) {
