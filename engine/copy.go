@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/buildkit/solver/pb"
 	"golang.org/x/sys/unix"
 
 	"compose/engine/build/fileop"
@@ -78,7 +77,7 @@ func (e *Engine) CopyInArchive(ctx context.Context, id string, archive io.Reader
 			return fmt.Errorf("%s is not a directory of the container", dst)
 		}
 		return to.change(func() error {
-			return fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.root.Fd()), &pb.FileActionCopy{
+			return fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.root.Fd()), &fileop.CopyAction{
 				Src: "/archive", Dest: strings.TrimSuffix(dst, "/") + "/", Mode: -1, Timestamp: -1, AttemptUnpackDockerCompatibility: true,
 			}, to.owner(true))
 		})
@@ -135,7 +134,7 @@ func (e *Engine) CopyOutArchive(ctx context.Context, id, src string, w io.Writer
 
 func copyTree(ctx context.Context, from *os.File, src string, to *os.File, dst string, follow bool, owner *fileop.Owner) error {
 	contents := strings.HasSuffix(src, "/.")
-	err := fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.Fd()), &pb.FileActionCopy{
+	err := fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(to.Fd()), &fileop.CopyAction{
 		Src: strings.TrimSuffix(src, "."), Dest: dst, Mode: -1, Timestamp: -1, FollowSymlink: follow, DirCopyContents: contents || !isDirWithin(to, dst),
 	}, owner)
 	var missing *fileop.NotFoundError

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/buildkit/solver/pb"
 	"golang.org/x/sys/unix"
 
 	"compose/engine/build/fileop"
@@ -51,7 +50,7 @@ func syncPath(ctx context.Context, to tree, source, target string) error {
 	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fileop.Remove(int(root.Fd()), &pb.FileActionRm{Path: target, AllowNotFound: true})
+		return fileop.Remove(int(root.Fd()), &fileop.RemoveAction{Path: target, AllowNotFound: true})
 	case err != nil:
 		return err
 	}
@@ -61,11 +60,11 @@ func syncPath(ctx context.Context, to tree, source, target string) error {
 	}
 	if isDir {
 		uid, gid := to.shown.outside(int(st.Uid), int(st.Gid))
-		return fileop.Mkdir(int(root.Fd()), &pb.FileActionMkDir{
+		return fileop.Mkdir(int(root.Fd()), &fileop.MkdirAction{
 			Path: target, Mode: int32(st.Mode & 0o777), MakeParents: true, Timestamp: -1,
 		}, &fileop.Owner{UID: uid, GID: gid})
 	}
-	err = fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(root.Fd()), &pb.FileActionCopy{
+	err = fileop.Copy(ctx, fileop.Tree{Root: int(from.Fd())}, int(root.Fd()), &fileop.CopyAction{
 		Src: "/" + base, Dest: target, Mode: -1, Timestamp: -1, CreateDestPath: true,
 	}, owner)
 	var missing *fileop.NotFoundError
@@ -93,7 +92,7 @@ func makeRoom(root *os.File, target string, from *unix.Stat_t) (same bool, err e
 	}
 	kind, forDir := old.Mode&unix.S_IFMT, from.Mode&unix.S_IFMT == unix.S_IFDIR
 	if forDir && kind != unix.S_IFDIR && !isDirWithin(root, target) || !forDir && (kind == unix.S_IFDIR || kind == unix.S_IFLNK) {
-		return false, fileop.Remove(int(root.Fd()), &pb.FileActionRm{Path: target, AllowNotFound: true})
+		return false, fileop.Remove(int(root.Fd()), &fileop.RemoveAction{Path: target, AllowNotFound: true})
 	}
 	return false, nil
 }

@@ -23,6 +23,8 @@ import (
 	_ "compose/engine/runtime/initproc"
 	"compose/orchestrator/keeper"
 
+	"compose/internal/lateinit"
+	"compose/internal/lateinit/held"
 	"compose/orchestrator"
 	"compose/orchestrator/supervisor"
 )
@@ -31,6 +33,7 @@ import (
 var version = "dev"
 
 func main() {
+	lateinit.Provide(held.Run)
 	orchestrator.Version, supervisor.Version = version, version
 	if os.Args[0] == keeper.SupervisorName {
 		os.Exit(supervisor.Main())

@@ -12,7 +12,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
 
 	"compose/engine/build/gitsource"
 	"compose/orchestrator"
@@ -112,7 +111,7 @@ type repository struct {
 }
 
 func (g *repository) Accept(path string) bool {
-	_, _, err := dfgitutil.ParseGitRef(path)
+	_, _, err := gitsource.Parse(path)
 	return err == nil
 }
 
@@ -120,7 +119,7 @@ func (g *repository) Load(ctx context.Context, path string) (string, error) {
 	if err := allowed("git", gitSwitch); err != nil {
 		return "", err
 	}
-	ref, _, err := dfgitutil.ParseGitRef(path)
+	src, name, err := gitsource.Parse(path)
 	if err != nil {
 		return "", err
 	}
@@ -130,15 +129,14 @@ func (g *repository) Load(ctx context.Context, path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		dir, err = orchestrator.FetchRepository(ctx, r, gitsource.Source{
-			URL: withScheme(ref), Ref: ref.Ref, Checksum: ref.Checksum, SkipSubmodules: true, UserConfig: true,
-		})
+		src.SkipSubmodules, src.UserConfig = true, true
+		dir, err = orchestrator.FetchRepository(ctx, r, src)
 		if err != nil {
 			return "", err
 		}
 		g.known[path] = dir
 	}
-	file, err := composeFileIn(dir, ref.SubDir)
+	file, err := composeFileIn(dir, name)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
@@ -146,15 +144,6 @@ func (g *repository) Load(ctx context.Context, path string) (string, error) {
 }
 
 func (g *repository) Dir(path string) string { return g.known[path] }
-
-// withScheme is the address of a repository as git takes it: "github.com/a/b"
-// alone would be a path.
-func withScheme(ref *dfgitutil.GitRef) string {
-	if ref.IndistinguishableFromLocal {
-		return "https://" + ref.Remote
-	}
-	return ref.Remote
-}
 
 // composeFileIn finds the Compose file at a path of a repository, or in the
 // directory there. Links of the repository do not lead out of it.

@@ -21,6 +21,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"compose/engine/image"
+	"compose/internal/lateinit"
 )
 
 // Build makes an image; with CheckOnly there is none. A step that fails gives a
@@ -36,6 +37,7 @@ func (b *Builder) Build(ctx context.Context, opts Options) (img *image.Image, er
 // read reads the Dockerfile and hands over what BuildKit's frontend makes of
 // such a file with.
 func (b *Builder) read(ctx context.Context, opts Options, use func(*session, dockerfile2llb.ConvertOpt) error) (err error) {
+	lateinit.Run()
 	release, err := b.store.Use()
 	if err != nil {
 		return err

@@ -28,8 +28,8 @@ func (b *Builder) Cache() ([]CacheEntry, error) {
 	for _, l := range layers {
 		out = append(out, layerEntry(l))
 	}
-	for dir, kind := range keptDirs {
-		list, err := os.ReadDir(filepath.Join(b.roots.Build(), dir))
+	for _, dir := range keptDirs {
+		list, err := os.ReadDir(filepath.Join(b.roots.Build(), dir.name))
 		if err != nil {
 			continue // nothing of the kind has been kept
 		}
@@ -37,12 +37,12 @@ func (b *Builder) Cache() ([]CacheEntry, error) {
 			if filepath.Ext(e.Name()) == lockSuffix {
 				continue
 			}
-			path := filepath.Join(b.roots.Build(), dir, e.Name())
+			path := filepath.Join(b.roots.Build(), dir.name, e.Name())
 			info, err := os.Lstat(path)
 			if err != nil {
 				continue // it has just gone
 			}
-			out = append(out, CacheEntry{ID: e.Name(), Type: kind, Size: sizeOf(path), Used: info.ModTime()})
+			out = append(out, CacheEntry{ID: e.Name(), Type: dir.kind, Size: sizeOf(path), Used: info.ModTime()})
 		}
 	}
 	return out, nil
@@ -50,7 +50,7 @@ func (b *Builder) Cache() ([]CacheEntry, error) {
 
 // keptDirs are the directories below the build directory with what builds
 // keep, by kind.
-var keptDirs = map[string]string{"caches": "exec.cachemount", "git": "source.git", "http": "source.http"}
+var keptDirs = []struct{ name, kind string }{{"caches", "exec.cachemount"}, {"git", "source.git"}, {"http", "source.http"}}
 
 func layerEntry(l image.CacheLayer) CacheEntry {
 	return CacheEntry{ID: l.ChainID.Encoded()[:25], Type: "regular", Size: l.Size, Used: l.Used}
@@ -87,9 +87,9 @@ func (b *Builder) Prune(all bool, want func(CacheEntry) bool) (removed []CacheEn
 		if e.Type == "regular" || !all || !want(e) {
 			continue
 		}
-		for dir, kind := range keptDirs {
-			path := filepath.Join(b.roots.Build(), dir, e.ID)
-			if kind != e.Type {
+		for _, dir := range keptDirs {
+			path := filepath.Join(b.roots.Build(), dir.name, e.ID)
+			if dir.kind != e.Type {
 				continue
 			}
 			lock, err := filelock.TryExclusive(path + lockSuffix)

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/build/fileop"
+	"compose/internal/lateinit"
 )
 
 // frontendClient is what BuildKit's Dockerfile frontend asks while it makes
@@ -115,7 +116,10 @@ func (s *session) mainContext(opts map[string]string) (err error) {
 }
 
 // IsArchive says that a file begins as an archive does, compressed or not.
-func IsArchive(head []byte) bool { return archiveutil.IsArchive(head) }
+func IsArchive(head []byte) bool {
+	lateinit.Run()
+	return archiveutil.IsArchive(head)
+}
 
 // IsRemote says that a context is an address and not a directory of this host.
 func IsRemote(where string) bool {

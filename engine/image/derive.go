@@ -7,6 +7,8 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/engine/image/changes"
 )
 
 // DeriveOptions say what an image that is made of another one is like.
@@ -40,7 +42,7 @@ func (s *Store) Derive(ctx context.Context, base *Image, layer io.Reader, opts D
 	if opts.Config != nil {
 		opts.Config(&config.Config)
 	}
-	if err := applyChanges(&config, opts.Changes); err != nil {
+	if err := changes.Apply(&config, opts.Changes); err != nil {
 		return nil, err
 	}
 	layers := slices.Clone(base.Layers)

@@ -14,6 +14,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/engine/image/changes"
 )
 
 // ImportOptions say what becomes of an imported root file system.
@@ -47,7 +49,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string, opts Import
 		}
 		config.Platform = p
 	}
-	if err := applyChanges(&config, opts.Changes); err != nil {
+	if err := changes.Apply(&config, opts.Changes); err != nil {
 		return nil, err
 	}
 	plain, err := decompress(r)

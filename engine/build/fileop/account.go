@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/buildkit/solver/pb"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/lateinit"
 )
 
 // maxAccounts bounds what is read of an image's /etc/passwd, in bytes.
@@ -18,6 +20,7 @@ const maxAccounts = 10 << 20
 // tree below root. A name that they lack stands for root, as in BuildKit; nil
 // stays nil.
 func LookupOwner(root int, o *pb.ChownOpt) (*Owner, error) {
+	lateinit.Run()
 	if o == nil {
 		return nil, nil
 	}

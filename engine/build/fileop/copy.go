@@ -13,11 +13,14 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 	mode "github.com/tonistiigi/dchapes-mode"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/lateinit"
 )
 
 // Copy carries out a COPY or ADD from src into the tree below the descriptor
 // dst. Owner nil keeps the owners of the files.
 func Copy(ctx context.Context, src Tree, dst int, a *pb.FileActionCopy, owner *Owner) error {
+	lateinit.Run()
 	s, err := newSelection(ctx, src, a)
 	if err != nil {
 		return err

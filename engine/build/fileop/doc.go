@@ -10,7 +10,15 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/patternmatcher"
+)
+
+// Actions as BuildKit's graphs have them, for callers without a graph.
+type (
+	CopyAction   = pb.FileActionCopy
+	MkdirAction  = pb.FileActionMkDir
+	RemoveAction = pb.FileActionRm
 )
 
 // Tree is a directory tree to take files from.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/moby/buildkit/solver/pb"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/lateinit"
 )
 
 // Sum is a SHA-256 digest.
@@ -46,6 +48,7 @@ func (Read) Sum(dir int, name string, _ *unix.Stat_t) (Sum, error) {
 // src and that its result depends on: names, kinds, modes, owners, extended
 // attributes and content, but no times unless there is an epoch.
 func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Sum, error) {
+	lateinit.Run()
 	s, err := newSelection(ctx, src, a)
 	if err != nil {
 		return Sum{}, err
@@ -68,6 +71,7 @@ func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Su
 // HashPath is the digest of the file or tree at name, links on the way
 // followed, for a mount of it.
 func HashPath(ctx context.Context, src Tree, name string, files Summer) (Sum, error) {
+	lateinit.Run()
 	return Hash(ctx, src, &pb.FileActionCopy{Src: name, FollowSymlink: true, DirCopyContents: true}, files)
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"compose/internal/filelock"
-	"compose/internal/lazy"
 )
 
 // Source is a repository and what is wanted of it.
@@ -43,7 +42,11 @@ type Repository struct {
 	tmp  string
 }
 
-var commitID = lazy.Regexp(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+// isCommit says whether a reference is a commit's whole ID: 40 hexadecimal
+// digits, or 64 where the repository uses SHA-256.
+func isCommit(ref string) bool {
+	return (len(ref) == 40 || len(ref) == 64) && strings.Trim(ref, "0123456789abcdef") == ""
+}
 
 // Open makes ready to fetch a source. Copies of remotes are kept in store.
 func Open(store string, src Source) (*Repository, error) {
@@ -73,7 +76,7 @@ func (r *Repository) Close() {
 
 // Commit asks the remote which commit the reference is now.
 func (r *Repository) Commit(ctx context.Context) (string, error) {
-	if commitID().MatchString(r.src.Ref) {
+	if isCommit(r.src.Ref) {
 		return r.src.Ref, nil
 	}
 	ref := r.src.Ref
@@ -89,7 +92,7 @@ func (r *Repository) Commit(ctx context.Context) (string, error) {
 	best, rank := "", 0
 	for line := range strings.Lines(string(out)) {
 		id, name, ok := strings.Cut(strings.TrimSpace(line), "\t")
-		if !ok || !commitID().MatchString(id) {
+		if !ok || !isCommit(id) {
 			continue
 		}
 		for i, want := range []string{"refs/tags/" + ref, "refs/tags/" + ref + "^{}", "refs/heads/" + ref, ref, ref + "^{}"} {
@@ -146,7 +149,7 @@ func (r *Repository) Checkout(ctx context.Context, commit, into string) error {
 func (r *Repository) fetch(ctx context.Context, commit string) error {
 	os.Remove(filepath.Join(r.dir, "shallow.lock")) // of a fetch that was killed
 	ref := r.src.Ref
-	if ref == "" || commitID().MatchString(ref) {
+	if ref == "" || isCommit(ref) {
 		ref = commit
 	}
 	for _, attempt := range [][]string{

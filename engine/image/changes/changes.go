@@ -1,4 +1,6 @@
-package image
+// Package changes changes an image's configuration as instructions of a
+// Dockerfile would.
+package changes
 
 import (
 	"bytes"
@@ -8,12 +10,18 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/internal/lateinit"
 )
 
-// applyChanges carries out the Dockerfile instructions that touch nothing but
+// Apply carries out the Dockerfile instructions that touch nothing but
 // the configuration: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER,
 // VOLUME and WORKDIR.
-func applyChanges(config *ocispec.Image, lines []string) error {
+func Apply(config *ocispec.Image, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	lateinit.Run()
 	for _, line := range lines {
 		parsed, err := parser.Parse(bytes.NewReader([]byte(line)))
 		if err != nil {
@@ -24,7 +32,7 @@ func applyChanges(config *ocispec.Image, lines []string) error {
 			if err != nil {
 				return fmt.Errorf("change %q: %w", line, err)
 			}
-			if err := applyChange(&config.Config, command); err != nil {
+			if err := apply(&config.Config, command); err != nil {
 				return fmt.Errorf("change %q: %w", line, err)
 			}
 		}
@@ -32,7 +40,7 @@ func applyChanges(config *ocispec.Image, lines []string) error {
 	return nil
 }
 
-func applyChange(c *ocispec.ImageConfig, command instructions.Command) error {
+func apply(c *ocispec.ImageConfig, command instructions.Command) error {
 	shell := func(l instructions.ShellDependantCmdLine) []string {
 		if l.PrependShell {
 			return []string{"/bin/sh", "-c", strings.Join(l.CmdLine, " ")}

@@ -1,0 +1,64 @@
+//go:build go1.26 && !go1.27
+
+// Package held holds back the initialisers of libraries that only builds need,
+// from a program that imports it, until Run. It is for cmd/compose alone: the
+// list is made for that program.
+//
+// How Go initialises packages is no part of the language. As of Go 1.26 the
+// compiler makes a symbol "<import path>..inittask" for each package, with a
+// state and the functions to run (cmd/compile/internal/pkginit); the linker
+// orders them, by import path as soon as their own imports are done
+// (cmd/link/internal/ld/inittask.go); the runtime goes through them and leaves
+// out those that are done (doInit1 in runtime/proc.go). This package imports
+// nothing, so its turn comes before all others', and says of those in the list
+// that they are done. With another version of Go nothing is held until somebody
+// has looked whether this still holds and moves the build constraint;
+// TestLateInit in e2e shows it.
+package held
+
+import "unsafe"
+
+//go:generate go run ./generate tasks.go
+
+// task is the beginning of a package's inittask. As many pointers to functions
+// follow as it says.
+type task struct{ state, functions uint32 }
+
+// States of a task.
+const (
+	waiting = 0
+	done    = 2
+)
+
+func init() {
+	hold(tasks[:])
+	hold(never[:])
+}
+
+// hold takes the tasks for done that wait, and forgets the others: they have
+// run, or there is nothing to run.
+func hold(tasks []*task) {
+	for i, t := range tasks {
+		if t.state != waiting || t.functions == 0 {
+			tasks[i] = nil
+			continue
+		}
+		t.state = done
+	}
+}
+
+// Run runs what is held. It is to be called once.
+func Run() { run(tasks[:]) }
+
+func run(tasks []*task) {
+	for _, t := range tasks {
+		if t == nil {
+			continue
+		}
+		for i := range t.functions {
+			// A function's value is a pointer to where its code's address is.
+			f := unsafe.Add(unsafe.Pointer(t), unsafe.Sizeof(task{})+uintptr(i)*unsafe.Sizeof(uintptr(0)))
+			(*(*func())(unsafe.Pointer(&f)))()
+		}
+	}
+}
