@@ -106,5 +106,6 @@ tool (
 // all the rest.
 replace (
 	github.com/distribution/reference => ./engine/image/reference
+	github.com/opencontainers/go-digest => ./engine/image/digest
 	github.com/santhosh-tekuri/jsonschema/v6 => ./spec/jsonschema
 )
