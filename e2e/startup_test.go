@@ -72,6 +72,32 @@ func TestStartIsCheap(t *testing.T) {
 	}
 }
 
+// TestKeeperIsFirst has the processes that live in the initialiser of a package
+// of ours not wait for libraries that make much. The linker puts an initialiser
+// behind those with an earlier path that could run as soon as it could, and that
+// is as soon as all packages below it have run: an import with a late path (such
+// as runtime/debug) puts it behind nearly everything.
+func TestKeeperIsFirst(t *testing.T) {
+	all := initialisers(t)
+	for _, path := range []string{"compose/engine/runtime/initproc", "compose/orchestrator/keeper"} {
+		at := slices.IndexFunc(all, func(i initialiser) bool { return i.path == path })
+		if at < 0 {
+			t.Errorf("%s does not initialise", path)
+			continue
+		}
+		bytes, paths := 0, []string{}
+		for _, i := range all[:at] {
+			// That of the standard library has no dot in its first element.
+			if first, _, _ := strings.Cut(i.path, "/"); strings.Contains(first, ".") {
+				bytes, paths = bytes+i.bytes, append(paths, i.path)
+			}
+		}
+		if bytes > 40<<10 {
+			t.Errorf("before %s, libraries allocate %d bytes: %q", path, bytes, paths)
+		}
+	}
+}
+
 // TestLateInit has none of the packages initialise at the start that do so when
 // the first build begins, nor those that promise to have them do it, which do
 // not know whether it has happened when they initialise themselves. Where this
