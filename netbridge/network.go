@@ -52,12 +52,17 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	if err := os.MkdirAll(m.roots.Networks(), 0o700); err != nil {
 		return nil, err
 	}
-	if err := statefile.WriteKept(m.recordPath(n.Name), n); err != nil {
+	record := m.recordPath(n.Name)
+	if err := statefile.WriteDraft(record, n); err != nil {
 		return nil, err
 	}
-	if err := m.up(n); err != nil {
+	fault.Point("netbridge: record drafted")
+	settled := make(chan error, 1)
+	go func() { settled <- statefile.Settle(record) }()
+	err = m.up(n)
+	if err := errors.Join(err, <-settled); err != nil {
 		_ = m.down(n)
-		_ = statefile.RemoveKept(m.recordPath(n.Name))
+		_ = statefile.Discard(record)
 		return nil, fmt.Errorf("network %s: %w", n.Name, err)
 	}
 	m.happened(n, "create")
@@ -209,6 +214,9 @@ func (m *Manager) ensureUp(name string) error {
 	// Not before: somebody may have removed it while we waited.
 	n, err := m.Network(name)
 	if err != nil {
+		return err
+	}
+	if err := statefile.Settle(m.recordPath(name)); err != nil { // whoever drafted it was killed
 		return err
 	}
 	if n.Driver == "bridge" && !m.bridgeUp(n.Bridge) {
@@ -376,7 +384,7 @@ func (m *Manager) RemoveNetwork(ctx context.Context, name string) error {
 	}
 	fault.Point("netbridge: network down")
 	m.forgetZone(n.ID)
-	if err := statefile.RemoveKept(m.recordPath(name)); err != nil {
+	if err := statefile.Discard(m.recordPath(name)); err != nil {
 		return err
 	}
 	m.happened(n, "destroy")

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"compose/internal/statefile"
 	"compose/netbridge/rtnl"
 )
 
@@ -116,6 +117,37 @@ func TestHalfRemoved(t *testing.T) {
 	must(t, w.m.RemoveNetwork(t.Context(), "net"))
 	if w.m.bridgeIndex("named") != 0 {
 		t.Error("the bridge is still there")
+	}
+}
+
+// TestHalfMade finds what a creation that was killed leaves while the record is
+// on its way to the disk: a network, for whoever uses it or takes it away.
+func TestHalfMade(t *testing.T) {
+	w := newWorld(t)
+	for _, use := range []bool{true, false} {
+		n := w.network(NetworkConfig{Name: "net"})
+		record := w.m.recordPath("net")
+		must(t, statefile.RemoveKept(record))
+		must(t, statefile.WriteDraft(record, n))
+		m := w.manager(w.m.roots.State) // another process
+		if list, err := m.Networks(); err != nil || len(list) != 1 || list[0].ID != n.ID {
+			t.Errorf("on record: %v, %v", list, err)
+		}
+		if _, err := m.CreateNetwork(t.Context(), NetworkConfig{Name: "net"}); !errors.Is(err, ErrExists) {
+			t.Errorf("once more: %v", err)
+		}
+		if use {
+			must(t, w.container("c", SandboxConfig{}, "net").Close(t.Context()))
+			must(t, m.EnsureUp(t.Context(), "net"))
+			if _, err := os.Lstat(record); err != nil {
+				t.Errorf("in use, and not on disk: %v", err)
+			}
+			must(t, statefile.WriteDraft(record, n)) // and one that got its name, and has been made again
+		}
+		must(t, m.RemoveNetwork(t.Context(), "net"))
+		if left, err := os.ReadDir(m.roots.Networks()); err != nil || len(left) > 0 || m.bridgeIndex(n.Bridge) != 0 {
+			t.Errorf("left: %v, %v, the bridge %d", left, err, m.bridgeIndex(n.Bridge))
+		}
 	}
 }
 

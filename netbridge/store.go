@@ -28,7 +28,7 @@ func (m *Manager) Network(name string) (*Network, error) {
 		return nil, fmt.Errorf("network %q: %w", name, ErrNotFound)
 	}
 	n := new(Network)
-	err := statefile.ReadVersioned(m.recordPath(name), n, &n.Version, recordVersion)
+	err := statefile.ReadDrafted(m.recordPath(name), n, &n.Version, recordVersion)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("network %s: %w", name, ErrNotFound)
 	}
@@ -45,11 +45,17 @@ func (m *Manager) Networks() ([]*Network, error) {
 		return nil, err
 	}
 	var all []*Network
+	seen := map[string]bool{}
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || strings.HasPrefix(name, ".") {
+		file := e.Name()
+		if draft, ok := statefile.DraftOf(file); ok {
+			file = draft
+		}
+		name, ok := strings.CutSuffix(file, ".json")
+		if !ok || strings.HasPrefix(name, ".") || seen[name] {
 			continue
 		}
+		seen[name] = true
 		n, err := m.Network(name)
 		if errors.Is(err, ErrNotFound) {
 			continue // removed meanwhile

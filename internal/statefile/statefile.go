@@ -132,7 +132,7 @@ func replace(path string, data []byte, mode fs.FileMode, finish func(*os.File) e
 func Sweep(dir string) {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), ".tmp-") {
+		if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), ".tmp-") || lostDraft(dir, e.Name()) {
 			_ = os.Remove(slashpath.Join(dir, e.Name())) // what stays is swept by the next
 		}
 	}

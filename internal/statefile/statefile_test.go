@@ -146,3 +146,68 @@ func TestCreateKept(t *testing.T) {
 		t.Errorf("once more: %v", err)
 	}
 }
+
+// TestDraft reads a record before and after it has its name.
+func TestDraft(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "one.json")
+	var got record
+	read := func() error { return ReadDrafted(path, &got, &got.Version, 1) }
+	if err := read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is nothing yet: %v", err)
+	}
+	if err := Settle(path); err != nil {
+		t.Errorf("nothing to settle: %v", err)
+	}
+	if err := WriteDraft(path, record{1, "drafted"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); err != nil || got.Name != "drafted" {
+		t.Errorf("the draft: %+v, %v", got, err)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if base, ok := DraftOf(list[0].Name()); !ok || base != "one.json" {
+		t.Errorf("%s is the draft of %q, %v", list[0].Name(), base, ok)
+	}
+	// A power loss may take its content away.
+	for _, lost := range []string{"", "\x00\x00\x00"} {
+		if err := os.WriteFile(draftPath(path), []byte(lost), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := read(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a lost draft: %v", err)
+		}
+		Sweep(dir)
+		if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+			t.Errorf("a lost draft is left: %v, %v", list, err)
+		}
+	}
+	if err := WriteDraft(path, record{1, "again"}); err != nil {
+		t.Fatal(err)
+	}
+	Sweep(dir)
+	if err := Settle(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil { // the copy has it too
+		t.Fatal(err)
+	}
+	if err := read(); err != nil || got.Name != "again" {
+		t.Errorf("once settled: %+v, %v", got, err)
+	}
+	if err := os.Remove(path + damagedSuffix); err != nil {
+		t.Error(err)
+	}
+	if err := WriteDraft(path, record{1, "third"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Discard(path); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}
