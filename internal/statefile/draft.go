@@ -30,14 +30,19 @@ func DraftOf(entry string) (base string, ok bool) {
 	return base, ok && dotted
 }
 
-// WriteDraft writes the draft of a file that is not there yet.
+// WriteDraft writes the draft of a file that is not there yet. There is none
+// where it fails.
 func WriteDraft(path string, v any) error {
 	data, err := encode(path, v)
 	if err != nil {
 		return err
 	}
 	fault.Point("statefile: before the draft")
-	return os.WriteFile(draftPath(path), data, 0o600)
+	err = os.WriteFile(draftPath(path), data, 0o600)
+	if err != nil {
+		os.Remove(draftPath(path))
+	}
+	return err
 }
 
 // Settle makes the draft the file, with a copy, as WriteKept would have. Where
