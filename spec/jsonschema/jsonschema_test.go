@@ -146,3 +146,25 @@ func TestRefuse(t *testing.T) {
 		t.Error("a document that is not there is compiled")
 	}
 }
+
+// TestContent: a schema that is a string, as compose-go's is, is not copied to
+// be read, nor passed over again for each value in it.
+func TestContent(t *testing.T) {
+	schema := `{"properties": {"a": {"properties": {"b": {"type": "string", "title": "} \" ]"}}}}, "x": [` + strings.Repeat(`{"a": [{}]}, `, 9000) + `1]}`
+	if n := testing.AllocsPerRun(1, func() {
+		var all content
+		if _, err := all.WriteString(schema); err != nil || string(all) != schema {
+			t.Error("it is not the string")
+		}
+	}); n > 1 {
+		t.Errorf("%v allocations to take a string", n)
+	}
+	d := newDocument(schema)
+	parts, err := d.whole().members()
+	if err != nil || len(parts) != 2 || !strings.HasSuffix(parts["x"].String(), " 1]") || parts["properties"].String() != schema[15:strings.Index(schema, `, "x"`)] {
+		t.Errorf("%v, %d parts", err, len(parts))
+	}
+	if len(d.spans) != 6+3*9000 || d.spans[0].to != len(schema) {
+		t.Errorf("%d objects and arrays, of which the first ends at %d", len(d.spans), d.spans[0].to)
+	}
+}

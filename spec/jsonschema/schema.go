@@ -1,7 +1,6 @@
 package jsonschema
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -20,24 +19,35 @@ type Format struct {
 }
 
 // Compiler makes schemas of JSON documents.
-type Compiler struct{ documents map[string]text }
+type Compiler struct{ documents map[string]*document }
 
 // NewCompiler returns a compiler that knows no document.
-func NewCompiler() *Compiler { return &Compiler{documents: map[string]text{}} }
+func NewCompiler() *Compiler { return &Compiler{documents: map[string]*document{}} }
 
 // UnmarshalJSON reads a document for AddResource.
 func UnmarshalJSON(r io.Reader) (any, error) {
-	data, err := io.ReadAll(r)
-	return text(data), err
+	var all content
+	_, err := io.Copy(&all, r)
+	return newDocument(string(all)), err
+}
+
+// content is what a reader has: of a strings.Reader the string itself, uncopied.
+type content string
+
+func (c *content) Write(p []byte) (int, error) { return c.WriteString(string(p)) }
+
+func (c *content) WriteString(s string) (int, error) {
+	*c += content(s)
+	return len(s), nil
 }
 
 // AddResource gives a document, which UnmarshalJSON has read, its name.
-func (c *Compiler) AddResource(name string, document any) error {
-	t, ok := document.(text)
+func (c *Compiler) AddResource(name string, read any) error {
+	d, ok := read.(*document)
 	if !ok {
-		return fmt.Errorf("%s: a %T is no document that UnmarshalJSON has read", name, document)
+		return fmt.Errorf("%s: a %T is no document that UnmarshalJSON has read", name, read)
 	}
-	c.documents[name] = space(t)
+	c.documents[name] = d
 	return nil
 }
 
@@ -46,12 +56,12 @@ func (c *Compiler) RegisterFormat(*Format) {}
 
 // Compile returns the schema in a document.
 func (c *Compiler) Compile(name string) (*Schema, error) {
-	t, ok := c.documents[name]
-	if !ok || t.kind() != '{' {
+	d, ok := c.documents[name]
+	if !ok || d.whole().kind() != '{' {
 		return nil, fmt.Errorf("%s is no document with a schema", name)
 	}
 	s := &Schema{name: name, referred: map[string]*node{}, passed: map[string]map[string]text{}, patterns: map[string]*regexp.Regexp{}}
-	s.root = &node{schema: s, text: t}
+	s.root = &node{schema: s, text: d.whole()}
 	return s, nil
 }
 
@@ -129,7 +139,7 @@ func (s *Schema) Check() error {
 	if err != nil {
 		return err
 	}
-	if definitions := parts["$defs"]; definitions != nil {
+	if definitions := parts["$defs"]; definitions.doc != nil {
 		err := definitions.each(func(_ string, t text) error { return s.root.child(t).check() })
 		if err != nil {
 			return err
@@ -169,14 +179,14 @@ func (n *node) keyword(k *keywords, name string, value text) (err error) {
 	case "type":
 		if value.kind() == '"' {
 			k.types = make([]string, 1)
-			return json.Unmarshal(value, &k.types[0])
+			return value.decode(&k.types[0])
 		}
-		return json.Unmarshal(value, &k.types)
+		return value.decode(&k.types)
 	case "enum":
-		return json.Unmarshal(value, &k.enum)
+		return value.decode(&k.enum)
 	case "pattern":
 		var pattern string
-		if err := json.Unmarshal(value, &pattern); err != nil {
+		if err := value.decode(&pattern); err != nil {
 			return err
 		}
 		k.pattern, err = n.schema.pattern(pattern)
@@ -185,9 +195,9 @@ func (n *node) keyword(k *keywords, name string, value text) (err error) {
 	case "maximum":
 		k.maximum, err = number(value)
 	case "required":
-		return json.Unmarshal(value, &k.required)
+		return value.decode(&k.required)
 	case "uniqueItems":
-		return json.Unmarshal(value, &k.unique)
+		return value.decode(&k.unique)
 	case "properties":
 		k.properties = map[string]*node{}
 		return value.each(func(name string, value text) error {
@@ -208,7 +218,7 @@ func (n *node) keyword(k *keywords, name string, value text) (err error) {
 		k.items = n.child(value)
 	case "$ref":
 		var ref string
-		if err := json.Unmarshal(value, &ref); err != nil {
+		if err := value.decode(&ref); err != nil {
 			return err
 		}
 		k.ref, err = n.schema.resolve(ref)
@@ -237,7 +247,7 @@ func (n *node) children(t text) (all []*node, err error) {
 }
 
 func number(t text) (*big.Rat, error) {
-	r, ok := new(big.Rat).SetString(string(t))
+	r, ok := new(big.Rat).SetString(t.String())
 	if !ok {
 		return nil, malformed(t)
 	}
@@ -274,7 +284,7 @@ func (s *Schema) resolve(ref string) (*node, error) {
 			return nil, err
 		}
 		t := parts[unescape.Replace(strings.TrimPrefix(ref[at:end], "/"))]
-		if t == nil {
+		if t.doc == nil {
 			return nil, fmt.Errorf("the reference %q leads to nothing", ref)
 		}
 		n, at = n.child(t), end

@@ -1,91 +1,133 @@
 package jsonschema
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 )
 
-// text is a JSON value as it stands in a schema. It is decoded when it is
-// looked at, and then only as deep as it must be.
-type text []byte
+// document is the text of a JSON document. All of it is passed over once, for
+// where its objects and arrays end, so that nothing is when values in it are
+// looked for.
+type document struct {
+	data  string
+	spans []span // in order
+}
+
+// span is an object or array: where it begins, and where behind it is; 0 where
+// it has no end.
+type span struct{ from, to int }
+
+func newDocument(data string) *document {
+	d := &document{data: data, spans: make([]span, 0, len(data)/32)}
+	var open []int // of d.spans
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			i += quoted(data[i:])
+		case '{', '[':
+			open = append(open, len(d.spans))
+			d.spans = append(d.spans, span{from: i})
+		case '}', ']':
+			if last := len(open) - 1; last >= 0 {
+				d.spans[open[last]].to = i + 1
+				open = open[:last]
+			}
+		}
+	}
+	return d
+}
+
+// whole is the value that a document is.
+func (d *document) whole() text { return space(text{d, 0, len(d.data)}) }
+
+// end is where behind the object or array is that begins there.
+func (d *document) end(from int) int {
+	i, ok := slices.BinarySearchFunc(d.spans, from, func(s span, from int) int { return s.from - from })
+	if !ok {
+		return 0
+	}
+	return d.spans[i].to
+}
+
+// text is a JSON value as it stands in a schema, or what is left of one. It is
+// decoded when it is looked at, and then only as deep as it must be.
+type text struct {
+	doc      *document
+	from, to int
+}
+
+func (t text) String() string { return t.doc.data[t.from:t.to] }
 
 // kind is the first byte, which tells what kind of value it is.
 func (t text) kind() byte {
-	if len(t) == 0 {
+	if t.from == t.to {
 		return 0
 	}
-	return t[0]
+	return t.doc.data[t.from]
 }
+
+// skip leaves the first bytes out.
+func (t text) skip(n int) text { return text{t.doc, t.from + n, t.to} }
+
+// decode is json.Unmarshal.
+func (t text) decode(into any) error { return json.Unmarshal([]byte(t.String()), into) }
 
 // malformed says that a schema is not JSON.
 func malformed(t text) error {
-	return fmt.Errorf("the schema is not JSON at %.40q", string(t))
+	return fmt.Errorf("the schema is not JSON at %.40q", t.String())
 }
 
 func space(t text) text {
-	for len(t) > 0 && (t[0] == ' ' || t[0] == '\n' || t[0] == '\t' || t[0] == '\r') {
-		t = t[1:]
-	}
-	return t
+	return t.skip(len(t.String()) - len(strings.TrimLeft(t.String(), " \n\t\r")))
 }
 
 // cut takes the value at the beginning of t off the rest, without a look at
 // what is in it.
 func cut(t text) (value, rest text, err error) {
-	depth := 0
-	for i := 0; i < len(t); i++ {
-		switch t[i] {
-		case '"':
-			i += quoted(t[i:])
-		case '{', '[':
-			depth++
-			continue
-		case '}', ']':
-			depth--
-		default:
-			if depth > 0 {
-				continue
-			}
-			// A number or a word, up to what cannot be a part of one.
-			for i+1 < len(t) && t[i+1] != ',' && t[i+1] != '}' && t[i+1] != ']' && t[i+1] > ' ' {
-				i++
-			}
-		}
-		if depth < 0 || i >= len(t) {
-			break
-		}
-		if depth == 0 {
-			return t[:i+1], t[i+1:], nil
+	end := 0
+	switch s := t.String(); t.kind() {
+	case '"':
+		end = t.from + quoted(s) + 1
+	case '{', '[':
+		end = t.doc.end(t.from)
+	default: // a number or a word, up to what cannot be a part of one
+		end = t.from + len(s)
+		if i := strings.IndexAny(s, ",}] \n\t\r"); i >= 0 {
+			end = t.from + i
 		}
 	}
-	return nil, nil, malformed(t)
+	if end <= t.from || end > t.to {
+		return text{}, text{}, malformed(t)
+	}
+	return text{t.doc, t.from, end}, text{t.doc, end, t.to}, nil
 }
 
 // cutName is cut for the name of a member.
 func cutName(t text) (name string, rest text, err error) {
 	value, rest, err := cut(t)
 	if err != nil {
-		return "", nil, err
+		return "", text{}, err
 	}
-	if value.kind() == '"' && bytes.IndexByte(value, '\\') < 0 {
-		return string(value[1 : len(value)-1]), rest, nil
+	if s := value.String(); s[0] == '"' && strings.IndexByte(s, '\\') < 0 {
+		return s[1 : len(s)-1], rest, nil
 	}
-	return name, rest, json.Unmarshal(value, &name)
+	return name, rest, value.decode(&name)
 }
 
-// quoted is where in t, which begins with a string, that string ends.
-func quoted(t text) int {
+// quoted is where in s, which begins with a string, that string ends.
+func quoted(s string) int {
 	for at := 1; ; at++ {
-		end := bytes.IndexByte(t[at:], '"')
+		end := strings.IndexByte(s[at:], '"')
 		if end < 0 {
-			return len(t)
+			return len(s)
 		}
-		escaped := bytes.IndexByte(t[at:at+end], '\\')
+		escaped := strings.IndexByte(s[at:at+end], '\\')
 		if escaped < 0 {
 			return at + end
 		}
-		at = min(at+escaped+1, len(t)-1)
+		at = min(at+escaped+1, len(s)-1)
 	}
 }
 
@@ -96,8 +138,8 @@ func (t text) each(fn func(name string, value text) error) error {
 	if open != '{' && open != '[' {
 		return malformed(t)
 	}
-	for rest := space(t[1:]); ; {
-		if len(rest) > 0 && rest[0] == open+2 { // the closing one, in ASCII
+	for rest := space(t.skip(1)); ; {
+		if rest.kind() == open+2 { // the closing one, in ASCII
 			return nil
 		}
 		var name string
@@ -107,10 +149,10 @@ func (t text) each(fn func(name string, value text) error) error {
 			if name, rest, err = cutName(rest); err != nil {
 				return err
 			}
-			if rest = space(rest); len(rest) == 0 || rest[0] != ':' {
+			if rest = space(rest); rest.kind() != ':' {
 				return malformed(rest)
 			}
-			rest = space(rest[1:])
+			rest = space(rest.skip(1))
 		}
 		if value, rest, err = cut(rest); err != nil {
 			return err
@@ -119,9 +161,9 @@ func (t text) each(fn func(name string, value text) error) error {
 			return err
 		}
 		rest = space(rest)
-		if len(rest) > 0 && rest[0] == ',' {
-			rest = space(rest[1:])
-		} else if len(rest) == 0 || rest[0] != open+2 {
+		if rest.kind() == ',' {
+			rest = space(rest.skip(1))
+		} else if rest.kind() != open+2 {
 			return malformed(rest)
 		}
 	}
