@@ -16,6 +16,7 @@ import (
 
 	"compose/internal/filelock"
 	"compose/internal/roots"
+	"compose/internal/sparsejson"
 )
 
 // Event is something that happened.
@@ -65,7 +66,7 @@ func add(dir string, e Event) error {
 		return err
 	}
 	e.Time = time.Now().UTC() // under the lock: times are in the order of the lines
-	line, err := json.Marshal(e)
+	line, err := sparsejson.Marshal(e)
 	if err != nil {
 		return err
 	}
