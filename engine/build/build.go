@@ -37,7 +37,7 @@ func (b *Builder) Build(ctx context.Context, opts Options) (img *image.Image, er
 // read reads the Dockerfile and hands over what BuildKit's frontend makes of
 // such a file with.
 func (b *Builder) read(ctx context.Context, opts Options, use func(*session, dockerfile2llb.ConvertOpt) error) (err error) {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	release, err := b.store.Use()
 	if err != nil {
 		return err

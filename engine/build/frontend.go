@@ -117,7 +117,7 @@ func (s *session) mainContext(opts map[string]string) (err error) {
 
 // IsArchive says that a file begins as an archive does, compressed or not.
 func IsArchive(head []byte) bool {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	return archiveutil.IsArchive(head)
 }
 

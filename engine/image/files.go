@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -81,7 +79,7 @@ func (s *Store) PushFiles(ctx context.Context, ref string, set FileSet, version 
 		return put(version)
 	case "":
 		d, err := put("1.1")
-		var t *transport.Error
+		var t *registry.Error
 		if errors.As(err, &t) && t.StatusCode >= 400 && t.StatusCode < 500 && t.StatusCode != http.StatusUnauthorized && t.StatusCode != http.StatusForbidden {
 			return put("1.0")
 		}
@@ -101,7 +99,7 @@ func (s *Store) PullFiles(ctx context.Context, ref, artifactType, configType str
 	if err != nil {
 		return nil, "", err
 	}
-	client, err := registry.Dial(ctx, config, authn.DefaultKeychain, parsed.Host(), parsed.Path(), registry.Pull)
+	client, err := registry.Dial(ctx, config, nil, parsed.Host(), parsed.Path(), registry.Pull)
 	if err != nil {
 		return nil, "", err
 	}
@@ -161,7 +159,7 @@ func (s *Store) PushIndex(ctx context.Context, ref string, subject ocispec.Descr
 	if err != nil {
 		return "", err
 	}
-	to, err := registry.Dial(ctx, config, authn.DefaultKeychain, parsed.Host(), parsed.Path(), registry.Push)
+	to, err := registry.Dial(ctx, config, nil, parsed.Host(), parsed.Path(), registry.Push)
 	if err != nil {
 		return "", err
 	}
@@ -171,7 +169,7 @@ func (s *Store) PushIndex(ctx context.Context, ref string, subject ocispec.Descr
 		if err != nil {
 			return "", err
 		}
-		client, err := registry.Dial(ctx, config, authn.DefaultKeychain, from.Host(), from.Path(), registry.Pull)
+		client, err := registry.Dial(ctx, config, nil, from.Host(), from.Path(), registry.Pull)
 		if err != nil {
 			return "", fmt.Errorf("image %s: %w", name, err)
 		}

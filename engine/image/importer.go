@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"compose/engine/image/changes"
+	"compose/internal/zstd"
 )
 
 // ImportOptions say what becomes of an imported root file system.
@@ -130,11 +130,11 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 		}
 		return &expanding{ReadCloser: z, in: in}, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(buffered, zstd.WithDecoderMaxMemory(256<<20), zstd.WithDecoderConcurrency(2))
+		z, err := zstd.NewReader(buffered, 2, 256<<20)
 		if err != nil {
 			return nil, fmt.Errorf("read the zstd stream: %w", err)
 		}
-		return &expanding{ReadCloser: z.IOReadCloser(), in: in}, nil
+		return &expanding{ReadCloser: z, in: in}, nil
 	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z'}):
 		return nil, errors.New("the archive is compressed with bzip2 or xz: decompress it first (for example xz -dc FILE | compose image import - NAME)")
 	}

@@ -11,13 +11,13 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"compose/engine/image/unpack"
 	"compose/internal/fault"
 	"compose/internal/statefile"
+	"compose/internal/zstd"
 )
 
 // ChainID is the identity of a layer on top of its parents, as the OCI image
@@ -170,7 +170,7 @@ func unpackRecorded(ctx context.Context, tmp string, tar io.Reader) (digest.Dige
 		return "", 0, err
 	}
 	defer f.Close()
-	z, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(f)
 	if err != nil {
 		return "", 0, err
 	}

@@ -10,13 +10,13 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"compose/engine/image/registry"
 	"compose/engine/image/unpack"
 	"compose/internal/statefile"
+	"compose/internal/zstd"
 )
 
 // recordName is the file beside an unpacked layer that has of its tar stream
@@ -85,7 +85,7 @@ func (s *Store) copyTar(l Layer, to io.Writer) error {
 		return err
 	}
 	defer f.Close()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
+	z, err := zstd.NewReader(f, 1, 0)
 	if err != nil {
 		return err
 	}

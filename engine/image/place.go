@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,7 +46,7 @@ func (s *Store) RegistryPlace(ctx context.Context, ref string, write bool) (Plac
 	if write {
 		action = registry.Push
 	}
-	client, err := registry.Dial(ctx, config, authn.DefaultKeychain, parsed.Host(), parsed.Path(), action)
+	client, err := registry.Dial(ctx, config, nil, parsed.Host(), parsed.Path(), action)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +60,7 @@ type registryPlace struct {
 
 func (p *registryPlace) manifest(ctx context.Context) ([]byte, error) {
 	m, err := p.client.Manifest(ctx, p.ref.target())
-	var t *transport.Error
+	var t *registry.Error
 	if errors.As(err, &t) && t.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("%s: not found: %w", p.ref.Familiar(), fs.ErrNotExist)
 	}

@@ -10,8 +10,6 @@ import (
 	"sync"
 
 	"github.com/containerd/platforms"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -21,9 +19,9 @@ import (
 
 // PullOptions say what Pull fetches and who hears of it.
 type PullOptions struct {
-	Platform string         // "os/arch[/variant]"; empty: this host's
-	Progress func(Progress) // may be called from several goroutines
-	Keychain authn.Keychain // nil: Docker's own config file and credential helpers
+	Platform string            // "os/arch[/variant]"; empty: this host's
+	Progress func(Progress)    // may be called from several goroutines
+	Keychain registry.Keychain // nil: Docker's own config file and credential helpers
 }
 
 // Limits on what a registry may send us as a description of an image.
@@ -53,9 +51,6 @@ func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) (*Image,
 		if p.want, err = parsePlatform(opts.Platform); err != nil {
 			return nil, err
 		}
-	}
-	if p.opts.Keychain == nil {
-		p.opts.Keychain = authn.DefaultKeychain
 	}
 	if p.opts.Progress == nil {
 		p.opts.Progress = func(Progress) {}
@@ -94,7 +89,7 @@ func RemoteDigest(ctx context.Context, state, ref string) (digest.Digest, error)
 	}
 	for _, host := range p.config.Hosts(parsed.Host()) {
 		var client *registry.Client
-		if client, err = registry.Dial(ctx, p.config, authn.DefaultKeychain, host, parsed.Path(), registry.Pull); err != nil {
+		if client, err = registry.Dial(ctx, p.config, nil, host, parsed.Path(), registry.Pull); err != nil {
 			continue
 		}
 		var m *registry.Manifest
@@ -115,7 +110,7 @@ func (s *Store) RemoteTags(ctx context.Context, repository string) ([]string, er
 	if p.config, err = registry.LoadConfig(s.state); err != nil {
 		return nil, err
 	}
-	client, err := registry.Dial(ctx, p.config, authn.DefaultKeychain, ref.Host(), ref.Path(), registry.Pull)
+	client, err := registry.Dial(ctx, p.config, nil, ref.Host(), ref.Path(), registry.Pull)
 	if err != nil {
 		return nil, p.explain(err)
 	}
@@ -244,14 +239,14 @@ func (p *pull) layer(ctx context.Context, l *Layer, size int64) error {
 
 // explain turns a registry's error into what a Docker user knows.
 func (p *pull) explain(err error) error {
-	var t *transport.Error
+	var t *registry.Error
 	if errors.As(err, &t) {
 		repo := p.ref.Repository()
 		for _, d := range t.Errors {
 			switch d.Code {
-			case transport.UnauthorizedErrorCode, transport.DeniedErrorCode, transport.NameUnknownErrorCode:
+			case registry.Unauthorized, registry.Denied, registry.NameUnknown:
 				return fmt.Errorf("pull access denied for %s, repository does not exist or may require 'docker login'", repo)
-			case transport.ManifestUnknownErrorCode:
+			case registry.ManifestUnknown:
 				return fmt.Errorf("manifest for %s not found: manifest unknown: manifest unknown", p.ref.Familiar())
 			}
 		}

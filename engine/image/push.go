@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,8 +22,8 @@ import (
 
 // PushOptions say who hears of a Push.
 type PushOptions struct {
-	Keychain authn.Keychain // nil: Docker's config file and its helpers
-	Progress func(Progress) // nil: nobody
+	Keychain registry.Keychain // nil: Docker's config file and its helpers
+	Progress func(Progress)    // nil: nobody
 }
 
 // Pushed is what a registry has after a Push.
@@ -54,9 +52,6 @@ func (s *Store) Push(ctx context.Context, ref string, opts PushOptions) (Pushed,
 	img, err := s.Get(ctx, parsed.String())
 	if err != nil {
 		return Pushed{}, fmt.Errorf("An image does not exist locally with the tag: %s", parsed.Repository()) //lint:ignore ST1005 Docker's own words
-	}
-	if opts.Keychain == nil {
-		opts.Keychain = authn.DefaultKeychain
 	}
 	if opts.Progress == nil {
 		opts.Progress = func(Progress) {}
@@ -270,7 +265,7 @@ func (p *push) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	var t *transport.Error
+	var t *registry.Error
 	if errors.As(err, &t) && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
 		return fmt.Errorf("push access denied for %s: log in with \"login %s\", or ask for access: %w", p.ref.Repository(), p.ref.Host(), err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"compose/internal/lateinit"
 )
 
 // ttl is how long, in seconds, a client may remember a name of ours: not long,
@@ -47,6 +49,7 @@ type Resolver struct {
 
 // New returns a resolver.
 func New(c Config) *Resolver {
+	lateinit.Run(lateinit.DNS)
 	r := &Resolver{Config: c, patience: usualPatience}
 	r.ctx, r.close = context.WithCancel(context.Background())
 	return r

@@ -20,7 +20,7 @@ const maxAccounts = 10 << 20
 // tree below root. A name that they lack stands for root, as in BuildKit; nil
 // stays nil.
 func LookupOwner(root int, o *pb.ChownOpt) (*Owner, error) {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	if o == nil {
 		return nil, nil
 	}

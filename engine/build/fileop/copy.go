@@ -20,7 +20,7 @@ import (
 // Copy carries out a COPY or ADD from src into the tree below the descriptor
 // dst. Owner nil keeps the owners of the files.
 func Copy(ctx context.Context, src Tree, dst int, a *pb.FileActionCopy, owner *Owner) error {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	s, err := newSelection(ctx, src, a)
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ func (Read) Sum(dir int, name string, _ *unix.Stat_t) (Sum, error) {
 // src and that its result depends on: names, kinds, modes, owners, extended
 // attributes and content, but no times unless there is an epoch.
 func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Sum, error) {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	s, err := newSelection(ctx, src, a)
 	if err != nil {
 		return Sum{}, err
@@ -71,7 +71,7 @@ func Hash(ctx context.Context, src Tree, a *pb.FileActionCopy, files Summer) (Su
 // HashPath is the digest of the file or tree at name, links on the way
 // followed, for a mount of it.
 func HashPath(ctx context.Context, src Tree, name string, files Summer) (Sum, error) {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	return Hash(ctx, src, &pb.FileActionCopy{Src: name, FollowSymlink: true, DirCopyContents: true}, files)
 }
 

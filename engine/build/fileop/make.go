@@ -16,7 +16,7 @@ import (
 // Mkdir carries out a mkdir below the descriptor root. A directory that is
 // there already stays as it is.
 func Mkdir(root int, a *pb.FileActionMkDir, owner *Owner) error {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	if a.MakeParents {
 		return mkdirAll(root, a.Path, uint32(a.Mode)&0o777, owner, timeOf(a.Timestamp))
 	}
@@ -29,7 +29,7 @@ func Mkdir(root int, a *pb.FileActionMkDir, owner *Owner) error {
 
 // Mkfile writes a file below root, in place of what is there.
 func Mkfile(root int, a *pb.FileActionMkFile, owner *Owner) error {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	real, err := realPath(root, a.Path, true)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func Mkfile(root int, a *pb.FileActionMkFile, owner *Owner) error {
 
 // Symlink makes a symbolic link below root.
 func Symlink(root int, a *pb.FileActionSymlink, owner *Owner) error {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	real, err := realPath(root, a.Newpath, true)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func Symlink(root int, a *pb.FileActionSymlink, owner *Owner) error {
 // Remove removes what the path names below root, whole trees included; a
 // link is removed itself.
 func Remove(root int, a *pb.FileActionRm) error {
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	list := []string{path.Clean("/" + a.Path)}
 	if a.AllowWildcard && hasWildcard(a.Path) {
 		s := &selection{tree: Tree{Root: root}}

@@ -14,9 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sys/unix"
+
+	"compose/internal/zstd"
 )
 
 // unpack extracts the source into the target if it is a tar archive, plain or
@@ -75,11 +76,7 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 		x, err := xz.NewReader(b)
 		return io.NopCloser(x), err
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
+		return zstd.NewReader(b, 1, 0)
 	}
 	return io.NopCloser(b), nil
 }

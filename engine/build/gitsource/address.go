@@ -20,7 +20,7 @@ func Parse(address string) (src Source, path string, err error) {
 	if !strings.Contains(address, ":") && !strings.HasPrefix(address, "github.com/") {
 		return Source{}, "", errNoAddress
 	}
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	ref, _, err := dfgitutil.ParseGitRef(address)
 	if err != nil {
 		return Source{}, "", err

@@ -21,7 +21,7 @@ func Apply(config *ocispec.Image, lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	lateinit.Run()
+	lateinit.Run(lateinit.Builds)
 	for _, line := range lines {
 		parsed, err := parser.Parse(bytes.NewReader([]byte(line)))
 		if err != nil {

@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/internal/lateinit"
 )
 
 // maxDescription bounds manifests and error replies, in bytes.
@@ -41,6 +43,21 @@ const (
 	Push = transport.PushScope
 )
 
+// Keychain is where credentials are found; nil stands for Docker's own
+// configuration file and the helpers that it names.
+type Keychain = authn.Keychain
+
+// Error is what a registry says instead of what it was asked for.
+type Error = transport.Error
+
+// Codes of an Error.
+const (
+	Unauthorized    = transport.UnauthorizedErrorCode
+	Denied          = transport.DeniedErrorCode
+	NameUnknown     = transport.NameUnknownErrorCode
+	ManifestUnknown = transport.ManifestUnknownErrorCode
+)
+
 // Client is a connection to one repository. It may be used by several
 // goroutines at once.
 type Client struct {
@@ -51,10 +68,13 @@ type Client struct {
 
 // Dial finds out how the registry wants to be spoken to and authenticates.
 // from are further repositories that blobs may be mounted from.
-func Dial(ctx context.Context, c *Config, keys authn.Keychain, host, repo, action string, from ...string) (*Client, error) {
+func Dial(ctx context.Context, c *Config, keys Keychain, host, repo, action string, from ...string) (*Client, error) {
 	reg, base, err := c.registry(host)
 	if err != nil {
 		return nil, err
+	}
+	if keys == nil {
+		keys = authn.DefaultKeychain
 	}
 	target := reg.Repo(repo)
 	auth, err := authn.Resolve(ctx, keys, target)
@@ -80,6 +100,7 @@ func Dial(ctx context.Context, c *Config, keys authn.Keychain, host, repo, actio
 
 // registry is the host as go-containerregistry knows it, and its transport.
 func (c *Config) registry(host string) (name.Registry, http.RoundTripper, error) {
+	lateinit.Run(lateinit.Registries)
 	var opts []name.Option
 	if c.isPlain(host) {
 		opts = append(opts, name.Insecure)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"compose/internal/daemonjson"
+	"compose/internal/lateinit"
 )
 
 // Config is what this host's administrator says about registries, in the
@@ -46,6 +47,7 @@ func LoadConfig(state string) (*Config, error) {
 // Hosts are the hosts to ask for an image of a registry, the first first: the
 // mirrors are for the default registry only.
 func (c *Config) Hosts(host string) []string {
+	lateinit.Run(lateinit.Registries)
 	if reg, err := name.NewRegistry(host); err != nil || reg.RegistryStr() != name.DefaultRegistry {
 		return []string{host}
 	}

@@ -1,7 +1,7 @@
 //go:build go1.26 && !go1.27
 
-// Package held holds back the initialisers of libraries that only builds need,
-// from a program that imports it, until Run. It is for cmd/compose alone: the
+// Package held holds back initialisers of libraries that few commands need, in
+// a program that imports it, until Run. It is for cmd/compose alone: the
 // list is made for that program.
 //
 // How Go initialises packages is no part of the language. As of Go 1.26 the
@@ -30,10 +30,7 @@ const (
 	done    = 2
 )
 
-func init() {
-	hold(tasks[:])
-	hold(never[:])
-}
+func init() { hold(tasks[:]) }
 
 // hold takes the tasks for done that wait, and forgets the others: they have
 // run, or there is nothing to run.
@@ -47,17 +44,19 @@ func hold(tasks []*task) {
 	}
 }
 
-// Run runs what is held. It is to be called once.
-func Run() { run(tasks[:]) }
+// Run runs those that these groups need and that it has not run yet. Only one
+// may run at a time.
+func Run(needed uint8) { run(tasks[:], groups[:], needed) }
 
-func run(tasks []*task) {
-	for _, t := range tasks {
-		if t == nil {
+func run(tasks []*task, groups []uint8, needed uint8) {
+	for i, t := range tasks {
+		if t == nil || groups[i]&needed == 0 {
 			continue
 		}
-		for i := range t.functions {
+		tasks[i] = nil
+		for n := range t.functions {
 			// A function's value is a pointer to where its code's address is.
-			f := unsafe.Add(unsafe.Pointer(t), unsafe.Sizeof(task{})+uintptr(i)*unsafe.Sizeof(uintptr(0)))
+			f := unsafe.Add(unsafe.Pointer(t), unsafe.Sizeof(task{})+uintptr(n)*unsafe.Sizeof(uintptr(0)))
 			(*(*func())(unsafe.Pointer(&f)))()
 		}
 	}

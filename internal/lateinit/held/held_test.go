@@ -26,13 +26,18 @@ func TestHold(t *testing.T) {
 	begun := &inittask{task{1, 1}, [2]uintptr{code(first)}}
 	finished := &inittask{task{done, 1}, [2]uintptr{code(first)}}
 	empty := &inittask{}
-	list := []*task{&two.task, &begun.task, &empty.task, &finished.task, &one.task}
+	list, groups := []*task{&two.task, &begun.task, &empty.task, &finished.task, &one.task}, []uint8{1, 3, 3, 3, 3}
 	hold(list)
 	if two.state != done || one.state != done || begun.state != 1 || finished.state != done || empty.state != waiting {
 		t.Errorf("their states are %d, %d, %d, %d, %d", two.state, one.state, begun.state, finished.state, empty.state)
 	}
-	run(list)
-	if want := []string{"first", "second", "third"}; !slices.Equal(ran, want) {
-		t.Errorf("%v ran, want %v", ran, want)
+	for _, c := range []struct {
+		needed uint8
+		want   []string
+	}{{4, nil}, {2, []string{"third"}}, {2, nil}, {3, []string{"first", "second"}}, {3, nil}} {
+		ran = nil
+		if run(list, groups, c.needed); !slices.Equal(ran, c.want) {
+			t.Errorf("for the groups %b %v ran, want %v", c.needed, ran, c.want)
+		}
 	}
 }

@@ -3,4 +3,4 @@
 package held
 
 // Run has nothing to do: nothing was held, see held.go.
-func Run() {}
+func Run(uint8) {}

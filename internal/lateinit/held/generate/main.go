@@ -10,25 +10,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/bits"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"compose/internal/lateinit"
 )
 
 const (
-	program = "compose/cmd/compose"
-	promise = "compose/internal/lateinit" // who imports it promises to call Run
+	program  = "compose/cmd/compose"
+	promised = "compose/internal/lateinit" // who imports it promises to call Run
 )
 
-// unused are packages of whose functions none is in the binary, so that their
-// initialisers need never run; TestLateInit in e2e looks that none is.
-var unused = []string{"github.com/klauspost/compress/internal/snapref"}
+// groups are those that a package may name, see lateinit.
+var groups = map[string]lateinit.Group{
+	"Builds": lateinit.Builds, "DNS": lateinit.DNS, "Registries": lateinit.Registries, "Zstd": lateinit.Zstd,
+}
+
+// held is a package whose initialisers are held.
+type held struct {
+	path   string
+	groups lateinit.Group // that need it
+}
 
 func main() {
-	list, err := late()
+	file, err := generate()
 	if err == nil && len(os.Args) == 2 {
-		err = os.WriteFile(os.Args[1], render(list), 0o644)
+		err = os.WriteFile(os.Args[1], file, 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
@@ -36,29 +49,56 @@ func main() {
 	}
 }
 
-// late lists the packages whose initialisers are held. Those that the program
-// does not have on one of its architectures stand for nothing there.
-func late() (list []string, err error) {
+// generate makes the file with the list. Packages that the program does not have
+// on one of its architectures stand for nothing there.
+func generate() ([]byte, error) {
 	all := packages{}
 	for _, arch := range []string{"amd64", "arm64"} {
 		if err := all.load(arch); err != nil {
 			return nil, err
 		}
 	}
-	early := all.early()
-	order, err := all.order()
-	for _, path := range order {
-		if !all[path].Standard && !early[path] {
-			list = append(list, path)
+	early, needed := map[string]bool{}, map[string]lateinit.Group{}
+	promises := map[string]lateinit.Group{}
+	for path, p := range all {
+		g, err := p.promise()
+		if err != nil {
+			return nil, err
+		}
+		if g != 0 {
+			promises[path] = g
 		}
 	}
-	return list, err
+	all.visit(program, promises, func(path string) bool {
+		before := early[path]
+		early[path] = true
+		return !before
+	})
+	for gate, g := range promises {
+		for _, imported := range all[gate].Imports {
+			all.visit(imported, nil, func(path string) bool {
+				before := needed[path]
+				needed[path] |= g
+				return needed[path] != before && !early[path]
+			})
+		}
+	}
+	order, err := all.order()
+	var list []held
+	for _, path := range order {
+		if !all[path].Standard && !early[path] {
+			list = append(list, held{path, needed[path]})
+		}
+	}
+	return render(list, slices.Sorted(maps.Keys(promises))), err
 }
 
 // pkg is a package, as go list shows it.
 type pkg struct {
 	ImportPath string
 	Standard   bool
+	Dir        string
+	GoFiles    []string
 	Imports    []string
 	ImportMap  map[string]string // of the standard library, for those that it brings along
 }
@@ -68,7 +108,7 @@ type packages map[string]*pkg
 
 // load adds the packages of an architecture.
 func (all packages) load(arch string) error {
-	list := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Imports,ImportMap", program)
+	list := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Dir,GoFiles,Imports,ImportMap", program)
 	list.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	list.Stderr = os.Stderr
 	out, err := list.Output()
@@ -97,25 +137,41 @@ func (all packages) load(arch string) error {
 	}
 }
 
-// early are the packages that the program comes to without what only those
-// import that promise to call Run.
-func (all packages) early() map[string]bool {
-	seen := map[string]bool{}
-	var visit func(string)
-	visit = func(path string) {
-		if seen[path] {
-			return
+// call is how a package names the group with which it calls Run.
+var call = regexp.MustCompile(`lateinit\.Run\(lateinit\.(\w+)\)`)
+
+// promise is the group of a package that promises to call Run, or 0.
+func (p *pkg) promise() (g lateinit.Group, err error) {
+	if p.ImportPath == program || !slices.Contains(p.Imports, promised) {
+		return 0, nil
+	}
+	for _, name := range p.GoFiles {
+		source, err := os.ReadFile(filepath.Join(p.Dir, name))
+		if err != nil {
+			return 0, err
 		}
-		seen[path] = true
-		promises := path != program && slices.Contains(all[path].Imports, promise)
-		for _, imported := range all[path].Imports {
-			if !promises || all[imported].Standard || strings.HasPrefix(imported, "compose/") {
-				visit(imported)
-			}
+		for _, m := range call.FindAllSubmatch(source, -1) {
+			g |= groups[string(m[1])]
 		}
 	}
-	visit(program)
-	return seen
+	if bits.OnesCount8(uint8(g)) != 1 {
+		return 0, fmt.Errorf("%s calls lateinit.Run for no group or for several", p.ImportPath)
+	}
+	return g, nil
+}
+
+// visit shows a package and those that it comes to, as long as show returns
+// true; not what packages import that promise to call Run, but for our own and
+// the standard library's.
+func (all packages) visit(path string, promises map[string]lateinit.Group, show func(string) bool) {
+	if !show(path) {
+		return
+	}
+	for _, imported := range all[path].Imports {
+		if promises[path] == 0 || all[imported].Standard || strings.HasPrefix(imported, "compose/") {
+			all.visit(imported, promises, show)
+		}
+	}
 }
 
 // order is that of the linker: of those whose imports are done, the first by
@@ -150,27 +206,19 @@ func (all packages) order() (order []string, err error) {
 
 // render is the file with the list. The compiler makes an empty variable for
 // each name; what is of that name otherwise takes its place when it is linked.
-func render(list []string) []byte {
-	var links, names, tasks, never bytes.Buffer
-	for i, path := range slices.Concat(list, unused) {
-		name := fmt.Sprintf("t%d", i)
-		fmt.Fprintf(&links, "//go:linkname %s %s..inittask\n", name, symbol(path))
-		separator := ", "
-		if i%10 == 0 {
-			separator = ",\n\t"
+func render(list []held, gates []string) []byte {
+	var links, names, tasks, groups bytes.Buffer
+	for i, p := range list {
+		fmt.Fprintf(&links, "//go:linkname t%d %s..inittask\n", i, symbol(p.path))
+		between := ", "
+		if i == 0 {
+			between = ""
+		} else if i%10 == 0 {
+			between = ",\n\t"
 		}
-		if i > 0 {
-			names.WriteString(separator)
-		}
-		names.WriteString(name)
-		to := &tasks
-		if i >= len(list) {
-			to = &never
-		}
-		if to.Len() > 0 {
-			to.WriteString(separator)
-		}
-		to.WriteString("&" + name)
+		fmt.Fprintf(&names, "%st%d", between, i)
+		fmt.Fprintf(&tasks, "%s&t%d", between, i)
+		fmt.Fprintf(&groups, "%s%d", between, p.groups)
 	}
 	return fmt.Appendf(nil, `// Code generated by compose/internal/lateinit/held/generate. DO NOT EDIT.
 
@@ -180,6 +228,9 @@ package held
 
 import _ "unsafe" // for go:linkname
 
+// These promise to call lateinit.Run:
+//   - %s
+
 %s
 var %s task
 
@@ -188,9 +239,11 @@ var tasks = [...]*task{
 	%s,
 }
 
-// never are those that nothing needs.
-var never = [...]*task{%s}
-`, links.String(), names.String(), tasks.String(), never.String())
+// groups are those that need each of them (see lateinit.Group).
+var groups = [...]uint8{
+	%s,
+}
+`, strings.Join(gates, "\n//   - "), links.String(), names.String(), tasks.String(), groups.String())
 }
 
 // symbol is the path as it is part of a symbol's name, where a dot behind the
