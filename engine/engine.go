@@ -168,8 +168,14 @@ func (e *Engine) changeSpec(id string, change func(*Container) error) (*Containe
 	return c, statefile.WriteKept(e.configPath(id), c)
 }
 
-// Container finds a container by its name, its ID or an unambiguous beginning of it.
+// Container finds a container by its ID, its name or an unambiguous beginning of
+// the ID, in this order, as Docker does.
 func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) {
+	if len(ref) == 64 && isID(ref) {
+		if c, err := e.read(ref); !errors.Is(err, fs.ErrNotExist) {
+			return c, err
+		}
+	}
 	if id, ok := e.idOfName(ref); ok {
 		if c, err := e.read(id); err == nil {
 			return c, nil
@@ -182,13 +188,6 @@ func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) 
 	}
 	if !isID(ref) {
 		return nil, &NotFoundError{ref}
-	}
-	if len(ref) == 64 {
-		c, err := e.read(ref)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = &NotFoundError{ref}
-		}
-		return c, err
 	}
 	entries, err := os.ReadDir(e.roots.Containers())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -206,7 +205,11 @@ func (e *Engine) Container(ctx context.Context, ref string) (*Container, error) 
 	if found == "" {
 		return nil, &NotFoundError{ref}
 	}
-	return e.Container(ctx, found)
+	c, err := e.read(found)
+	if errors.Is(err, fs.ErrNotExist) { // it is being removed
+		err = &NotFoundError{ref}
+	}
+	return c, err
 }
 
 // named looks for a name in the records themselves.

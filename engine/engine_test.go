@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +81,11 @@ func output(t *testing.T, e *Engine, id string) (string, unix.WaitStatus) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	run, err := e.Start(context.Background(), id, Stdio{Stdout: w, Stderr: w}, func(*Started) {})
+	c, err := e.read(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := e.Start(context.Background(), c, Stdio{Stdout: w, Stderr: w}, func(*Started) {})
 	w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +170,19 @@ func TestNamesAndReferences(t *testing.T) {
 		t.Error("the old name still leads to the container")
 	}
 	create(t, e, ContainerSpec{Name: "one"})
+	create(t, e, ContainerSpec{Name: c.ID})
+	if found, err := e.Container(ctx, c.ID); err != nil || found.ID != c.ID {
+		t.Errorf("an ID that is another's name: %v, %v", found, err)
+	}
+	going := newID() // a container whose record is gone already
+	if err := os.Mkdir(e.dir(going), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{going, going[:20]} {
+		if _, err := e.Container(ctx, ref); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
 	var missing *image.NotFoundError
 	unready := errors.New("not ready")
 	if _, err := e.CreateContainerWhen(ctx, ContainerSpec{Name: "two", Image: "busybox"}, func() error { return unready }); err != unready {
@@ -228,7 +246,7 @@ func TestTwoContainersOnANetwork(t *testing.T) {
 		Name: "server", Command: []string{"sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -h /www"},
 		Networks: []netbridge.EndpointConfig{{Network: "net", Aliases: []string{"web"}}},
 	})
-	run, err := e.Start(ctx, server.ID, Stdio{}, func(*Started) {})
+	run, err := e.Start(ctx, server, Stdio{}, func(*Started) {})
 	if err != nil {
 		t.Fatal(err)
 	}

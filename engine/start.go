@@ -36,18 +36,14 @@ type Started struct {
 	runtime *external.Runtime // nil: the built-in one
 }
 
-// Start runs a container: its network side, its name files, its process. The
+// Start runs a container, as Container has it: its network side, its name files, its process. The
 // process is the caller's child, but for Started.Orphan. made is called when all
 // is there and the process waits to be let go: whoever dies before it has noted
 // it there has started nothing, for the process ends with it. (One of another
 // runtime waits: see NotLetGo.) What was made is undone where a later step fails. A
 // program that cannot be run gives a *runtime.ExecError.
-func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*Started)) (*Started, error) {
-	reading := trace.Begin("read the container and its image", id)
-	c, err := e.read(id)
-	if err != nil {
-		return nil, err
-	}
+func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func(*Started)) (*Started, error) {
+	reading := trace.Begin("read the container's image", c.ID)
 	img, err := e.images.Get(ctx, c.ImageID)
 	if err != nil {
 		return nil, fmt.Errorf("the image of container %s is gone: create the container again", c.Spec.Name)
@@ -78,7 +74,7 @@ func (e *Engine) Start(ctx context.Context, id string, stdio Stdio, made func(*S
 		}
 	}()
 	defer func() { <-grouped }()
-	networking := trace.Begin("make its network", id)
+	networking := trace.Begin("make its network", c.ID)
 	sandbox, err := e.sandbox(ctx, c, userns)
 	networking.End()
 	var running *Started

@@ -76,7 +76,7 @@ func (c *container) begin(ctx context.Context) error {
 	}
 	pipes.forward = forwarded
 	var at time.Time
-	running, err := c.s.engine.Start(ctx, c.id, stdio, func(r *engine.Started) {
+	running, err := c.s.engine.Start(ctx, cfg, stdio, func(r *engine.Started) {
 		if r.Console != nil {
 			c.sized(r.Console)
 			// It is polled, lest each terminal needs a thread.

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"encoding/binary"
 	"fmt"
+	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strings"
 	"sync"
 	"unsafe"
@@ -25,13 +26,23 @@ func allowDevices(h *hierarchies, path string, rules []specs.LinuxDeviceCgroup) 
 	if dir == "" {
 		return fmt.Errorf("this host has no devices cgroup")
 	}
+	files := map[bool]int{}
 	for _, r := range rules {
 		file := "devices.deny"
 		if r.Allow {
 			file = "devices.allow"
 		}
-		if err := write(dir, file, deviceLine(r)); err != nil {
-			return err
+		fd, ok := files[r.Allow]
+		if !ok {
+			var err error
+			if fd, err = unix.Open(slashpath.Join(dir, file), unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			defer unix.Close(fd)
+			files[r.Allow] = fd
+		}
+		if _, err := unix.Write(fd, []byte(deviceLine(r))); err != nil { // one rule each
+			return fmt.Errorf("write %q to %s: %w", deviceLine(r), file, err)
 		}
 	}
 	return nil
