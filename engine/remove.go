@@ -17,6 +17,7 @@ import (
 // RemoveOptions say what goes with a container.
 type RemoveOptions struct {
 	Volumes bool // its anonymous volumes too
+	Ended   bool // it does not run, and Ended has given back what its last run had
 }
 
 // Finish gives back what a container needs only while it runs: its cgroup and
@@ -29,6 +30,21 @@ func (e *Engine) Finish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	return e.finish(ctx, c)
+}
+
+func (e *Engine) finish(ctx context.Context, c *Container) error {
+	if err := e.disband(c); err != nil {
+		return err
+	}
+	if c.ownNetwork() { // also where it has left its last network since it began
+		return e.networks.Release(ctx, c.ID)
+	}
+	return nil
+}
+
+// disband ends what is left of a container's processes and deletes its cgroup.
+func (e *Engine) disband(c *Container) error {
 	if c.Spec.Runtime != "" {
 		if other, err := e.externalRuntime(c); err == nil && other != nil {
 			if err := other.Delete(); err != nil {
@@ -40,12 +56,20 @@ func (e *Engine) Finish(ctx context.Context, id string) error {
 		return err
 	}
 	fault.Point("finish: cgroup deleted")
-	if c.ownNetwork() { // also where it has left its last network since it began
-		if err := e.networks.Release(ctx, id); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// Ended is Finish for whoever has looked after the run and knows its network
+// side, which need not be looked for.
+func (e *Engine) Ended(ctx context.Context, c *Container, r *Started) error {
+	if r.Sandbox == nil {
+		return e.finish(ctx, c)
+	}
+	if err := r.Sandbox.Close(ctx); err != nil {
+		return errors.Join(fmt.Errorf("give its network back: %w", err), e.finish(ctx, c))
+	}
+	fault.Point("finish: network given back")
+	return e.disband(c)
 }
 
 // Unfinished are those of the containers that hold what one has only while it
@@ -74,11 +98,13 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string, opts RemoveOpti
 	if err != nil {
 		return err
 	}
-	if s, err := e.State(id); err == nil && (s.Status == Running || s.Status == Paused) {
-		return fmt.Errorf("cannot remove container %q: container is running: stop the container before removing or force remove", c.Spec.Name)
-	}
-	if err := e.Finish(ctx, id); err != nil {
-		return err
+	if !opts.Ended {
+		if s, err := e.State(id); err == nil && (s.Status == Running || s.Status == Paused) {
+			return fmt.Errorf("cannot remove container %q: container is running: stop the container before removing or force remove", c.Spec.Name)
+		}
+		if err := e.finish(ctx, c); err != nil {
+			return err
+		}
 	}
 	// Out of sight at once; what follows may be interrupted and swept later.
 	lock, err := filelock.Shared(filepath.Join(e.roots.Containers(), ".lock"))

@@ -12,11 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"compose/internal/filelock"
 	"compose/internal/roots"
 	"compose/internal/sparsejson"
+	"compose/internal/turns"
 )
 
 // Event is something that happened.
@@ -49,7 +51,32 @@ func Add(r roots.Roots, kind, action, id string, attributes map[string]string) {
 	_ = add(Dir(r), Event{Type: kind, Action: action, ID: id, Attributes: attributes})
 }
 
+// Fifty containers end at once: their events are written together.
+var (
+	writing turns.Group
+
+	mu      sync.Mutex
+	waiting = map[string][]Event{} // by directory
+)
+
 func add(dir string, e Event) error {
+	mu.Lock()
+	waiting[dir] = append(waiting[dir], e)
+	mu.Unlock()
+	return writing.Do(dir, func() error {
+		mu.Lock()
+		list := waiting[dir]
+		delete(waiting, dir)
+		mu.Unlock()
+		if len(list) == 0 {
+			return nil // the turn before has written it
+		}
+		return appendTo(dir, list)
+	})
+}
+
+// appendTo writes events, in their order.
+func appendTo(dir string, list []Event) error {
 	lock, err := filelock.Exclusive(filepath.Join(dir, lockName))
 	if err != nil {
 		return err
@@ -65,15 +92,19 @@ func add(dir string, e Event) error {
 	if err != nil {
 		return err
 	}
-	e.Time = time.Now().UTC() // under the lock: times are in the order of the lines
-	line, err := sparsejson.Marshal(e)
-	if err != nil {
-		return err
-	}
+	var lines []byte
 	if !endsLine(f, st.Size()) {
-		line = append([]byte("\n"), line...) // whoever wrote last was killed half-way
+		lines = append(lines, '\n') // whoever wrote last was killed half-way
 	}
-	if _, err := f.Write(append(line, '\n')); err != nil {
+	for _, e := range list {
+		e.Time = time.Now().UTC() // under the lock: times are in the order of the lines
+		line, err := sparsejson.Marshal(e)
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, line...), '\n')
+	}
+	if _, err := f.Write(lines); err != nil {
 		return err
 	}
 	if st.Size() < sizeLimit {

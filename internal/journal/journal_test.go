@@ -153,3 +153,39 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestTogether has events that come while another is being written share the
+// next write.
+func TestTogether(t *testing.T) {
+	dir, begin := t.TempDir(), time.Now()
+	busy, free := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = writing.Do(dir, func() error {
+			close(busy)
+			<-free
+			return nil
+		})
+	})
+	<-busy
+	queued := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(waiting[dir])
+	}
+	for i := range 4 {
+		wg.Go(func() { write(t, dir, fmt.Sprint(i), 1) })
+	}
+	for deadline := time.Now().Add(time.Minute); queued() < 4 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if n := queued(); n != 4 {
+		t.Errorf("%d events wait, not 4", n)
+	}
+	close(free)
+	wg.Wait()
+	if n := queued(); n != 0 {
+		t.Errorf("%d events are still waiting", n)
+	}
+	collect(t, dir, begin, 4)()
+}

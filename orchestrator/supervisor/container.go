@@ -23,6 +23,7 @@ type container struct {
 	state      engine.State
 	run        *run          // nil while no process of it lives
 	changed    chan struct{} // closed and replaced whenever state has changed
+	finished   bool          // what its last run had is given back
 	removing   bool          // it is going just now
 	removed    bool
 	unsaved    int           // ends of runs that could not be written yet

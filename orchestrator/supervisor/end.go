@@ -103,11 +103,8 @@ func (c *container) ended(r *run, code int) {
 	c.mu.Unlock()
 	ending := trace.Begin("give back what it used", c.id)
 	oom := c.s.engine.OOMKilled(cfg)
-	if r.Sandbox != nil {
-		c.s.warn(c, "give its network back", r.Sandbox.Close(ctx))
-	}
-	fault.Point("supervisor: network given back")
-	c.s.warn(c, "give back what it used", c.s.engine.Finish(ctx, c.id))
+	unfinished := c.s.engine.Ended(ctx, cfg, r.Started)
+	c.s.warn(c, "give back what it used", unfinished)
 	ending.End()
 	fault.Point("supervisor: finished")
 
@@ -128,7 +125,7 @@ func (c *container) ended(r *run, code int) {
 		c.stdin.Close()
 	}
 	r.code = code
-	c.run, c.stdin = nil, nil
+	c.run, c.stdin, c.finished = nil, nil, unfinished == nil
 	for t := range c.taps {
 		if !again {
 			t.close()

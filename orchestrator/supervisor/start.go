@@ -62,7 +62,7 @@ func (c *container) begin(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.cfg = cfg
+	c.cfg, c.finished = cfg, false
 	c.mu.Unlock()
 	pipes, stdio, err := openPipes(&cfg.Spec)
 	if err != nil {

@@ -265,13 +265,13 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 		}
 		<-r.ended
 	}
+	c.mu.Lock()
+	code, finished := c.state.ExitCode, c.finished
+	c.mu.Unlock()
 	if autoRemove {
-		c.mu.Lock()
-		code := c.state.ExitCode
-		c.mu.Unlock()
 		c.s.leaveCode(c.id, code)
 	}
-	if err := c.s.engine.RemoveContainer(ctx, c.id, engine.RemoveOptions{Volumes: withVolumes}); err != nil {
+	if err := c.s.engine.RemoveContainer(ctx, c.id, engine.RemoveOptions{Volumes: withVolumes, Ended: finished}); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -283,7 +283,6 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 		delete(c.taps, t)
 	}
 	c.s.events.send(api.Event{Action: "destroy", ID: c.id}) // the journal has it from the engine
-	code := c.state.ExitCode
 	c.mu.Unlock()
 	c.s.forget(c.id, code)
 	return nil

@@ -244,7 +244,11 @@ func DeleteParent(path string) error {
 		return err
 	}
 	for _, d := range h.dirs(path) {
-		if err := unix.Rmdir(d); err != nil && err != unix.ENOENT && err != unix.EBUSY && err != unix.ENOTEMPTY {
+		switch err := unix.Rmdir(d); err {
+		case nil, unix.ENOENT:
+		case unix.EBUSY, unix.ENOTEMPTY:
+			return nil // the last of those who are left removes all
+		default:
 			return fmt.Errorf("remove the cgroup %s: %w", d, err)
 		}
 	}
