@@ -110,7 +110,7 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 			}
 			need := after
 			if c.Running() {
-				stop := plan.add(StopContainer{Instance: c.instance(), Timeout: opts.Timeout}, "", after...)
+				stop := plan.add(StopContainer{Instance: c.instance(), Timeout: opts.Timeout, Removal: true}, "", after...)
 				stops[service] = append(stops[service], stop)
 				need = []*Step{stop}
 			}

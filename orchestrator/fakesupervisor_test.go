@@ -51,6 +51,10 @@ func (s *fakeSupervisor) Start(_ context.Context, id string) error {
 	return s.set(id, "start", engine.Running)
 }
 
+func (s *fakeSupervisor) StopForRemoval(ctx context.Context, id string, timeout *time.Duration) error {
+	return s.Stop(ctx, id, "", timeout)
+}
+
 func (s *fakeSupervisor) Stop(_ context.Context, id, _ string, _ *time.Duration) error {
 	if err := s.set(id, "stop", engine.Exited); err != nil || s.onStop == nil {
 		return err

@@ -31,7 +31,11 @@ func (o *operator) stop(ctx context.Context, sup Supervisor, op StopContainer) e
 	if err := o.beforeStop(ctx, op.Instance); err != nil {
 		return err
 	}
-	err := gone(sup.Stop(ctx, op.Instance.ID, "", op.Timeout))
+	stop := func() error { return sup.Stop(ctx, op.Instance.ID, "", op.Timeout) }
+	if op.Removal {
+		stop = func() error { return sup.StopForRemoval(ctx, op.Instance.ID, op.Timeout) }
+	}
+	err := gone(stop())
 	if errors.Is(err, ErrNoSupervisor) {
 		// It was killed when it had stopped the last of its containers: nobody
 		// is started in its place.

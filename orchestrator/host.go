@@ -86,6 +86,9 @@ type Host interface {
 type Supervisor interface {
 	Start(ctx context.Context, id string) error
 	Stop(ctx context.Context, id, signal string, timeout *time.Duration) error
+	// StopForRemoval is Stop for a container that is removed next, whose end need
+	// not come to the disk before that.
+	StopForRemoval(ctx context.Context, id string, timeout *time.Duration) error
 	Restart(ctx context.Context, id string, timeout *time.Duration) error
 	Kill(ctx context.Context, id, signal string) error
 	Pause(ctx context.Context, id string) error

@@ -82,6 +82,7 @@ type (
 	StopContainer struct {
 		Instance *Instance
 		Timeout  *time.Duration // nil: the container's own
+		Removal  bool           // its removal follows
 	}
 	// RestartContainer stops and starts a container.
 	RestartContainer struct {

@@ -74,6 +74,10 @@ func (s *supervised) Stop(ctx context.Context, id, signal string, timeout *time.
 	return said(s.Client.Stop(ctx, id, signal, timeout))
 }
 
+func (s *supervised) StopForRemoval(ctx context.Context, id string, timeout *time.Duration) error {
+	return said(s.Client.StopForRemoval(ctx, id, timeout))
+}
+
 func (s *supervised) Restart(ctx context.Context, id string, timeout *time.Duration) error {
 	return said(s.Client.Restart(ctx, id, timeout))
 }

@@ -26,7 +26,7 @@ type container struct {
 	finished   bool          // what its last run had is given back
 	removing   bool          // it is going just now
 	removed    bool
-	unsaved    int           // ends of runs that could not be written yet
+	unsaved    map[*run]bool // whose end is not on disk yet
 	timer      *time.Timer   // of the next restart
 	delay      time.Duration // before the last restart
 	restarting bool          // by its policy, just now: no timer any more, and no run yet
@@ -43,6 +43,8 @@ type run struct {
 	began  time.Time // on the monotonic clock, also where another has begun it
 	code   int       // its exit code, once it has ended
 	ours   bool      // its process is a child of ours that is still to be reaped
+	doomed bool      // the container is to be removed when it ends
+	files  *os.File  // its root directory, if that is to be there until then; or nil
 }
 
 func newContainer(s *supervisor, cfg *engine.Container, state *engine.State) *container {
@@ -59,7 +61,7 @@ func (c *container) name() string {
 func (c *container) needed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.run != nil || c.timer != nil || c.restarting || c.removing || c.unsaved > 0
+	return c.run != nil || c.timer != nil || c.restarting || c.removing || len(c.unsaved) > 0
 }
 
 // put changes the state, on disk first, and tells those who wait for it. The
@@ -68,10 +70,15 @@ func (c *container) put(change func(*engine.State)) error {
 	next := c.state
 	change(&next)
 	err := c.s.engine.WriteState(c.id, &next)
-	c.state = next
+	c.set(next)
+	return err
+}
+
+// set changes the state here alone. The caller holds c.mu.
+func (c *container) set(s engine.State) {
+	c.state = s
 	close(c.changed)
 	c.changed = make(chan struct{})
-	return err
 }
 
 // event writes down what happened. The caller holds c.mu, so that events are

@@ -113,14 +113,21 @@ func (c *container) ended(r *run, code int) {
 	if again {
 		c.delay = nextDelay(c.delay, time.Since(r.began))
 	}
-	err := c.put(func(s *engine.State) {
-		s.Status, s.PID, s.PIDStart, s.Endpoints, s.Ports = engine.Exited, 0, 0, nil, nil
-		s.ExitCode, s.FinishedAt, s.OOMKilled = code, time.Now().UTC(), oom
-		if again {
-			s.Status = engine.Restarting
-			s.RestartCount++
-		}
-	})
+	next := c.state
+	next.Status, next.PID, next.PIDStart, next.Endpoints, next.Ports = engine.Exited, 0, 0, nil, nil
+	next.ExitCode, next.FinishedAt, next.OOMKilled = code, time.Now().UTC(), oom
+	if again {
+		next.Status = engine.Restarting
+		next.RestartCount++
+	}
+	var err error
+	if again {
+		c.spare(r)
+	}
+	if !r.doomed {
+		err = c.s.engine.WriteState(c.id, &next)
+	}
+	c.set(next)
 	if c.stdin != nil {
 		c.stdin.Close()
 	}
@@ -144,15 +151,20 @@ func (c *container) ended(r *run, code int) {
 	c.removing = autoRemove
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "supervisor: container %s: note its end: %v\n", cfg.Spec.Name, err)
-		c.unsaved++
+	}
+	if c.unsaved == nil {
+		c.unsaved = map[*run]bool{}
+	}
+	c.unsaved[r] = true
+	if err != nil || r.doomed {
 		c.saveLater(r)
 	} else {
 		fault.Point("supervisor: end on disk")
-		c.noted(r)
-		fault.Point("supervisor: end noted")
-		r.PIDFD.Close()
+		c.settle(r)
 	}
-	c.s.link.Drop(c.id) // before another run can have anything there
+	if !r.doomed {
+		c.s.link.Drop(c.id) // before another run can have anything there
+	}
 	close(r.ended)
 	c.mu.Unlock()
 
@@ -163,22 +175,35 @@ func (c *container) ended(r *run, code int) {
 }
 
 // saveLater writes the state once that can be done again, as when there is room
-// on a disk that was full. Until then the kernel or the keeper remembers how
-// the run ended.
+// on a disk that was full, or where the removal that was to follow has not come.
+// Until then the kernel or the keeper remembers how the run ended.
 func (c *container) saveLater(r *run) {
 	time.AfterFunc(time.Second, func() {
 		c.mu.Lock()
-		if !c.removed && c.s.engine.WriteState(c.id, &c.state) != nil {
+		switch {
+		case !c.unsaved[r]:
+		case c.s.engine.WriteState(c.id, &c.state) != nil:
 			c.saveLater(r)
-			c.mu.Unlock()
-			return
+		default:
+			c.settle(r)
 		}
-		c.noted(r)
-		r.PIDFD.Close()
-		c.unsaved--
 		c.mu.Unlock()
 		c.s.leaveIfIdle()
 	})
+}
+
+// settle lets go of a run whose end is on disk, or whose container is not any
+// more. The caller holds c.mu.
+func (c *container) settle(r *run) {
+	delete(c.unsaved, r)
+	c.noted(r)
+	fault.Point("supervisor: end noted")
+	r.PIDFD.Close()
+	if c.removed {
+		c.s.unmount(r.files)
+		r.files = nil
+	}
+	c.spare(r)
 }
 
 // again says whether the restart policy starts the container again. The

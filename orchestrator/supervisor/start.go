@@ -63,6 +63,9 @@ func (c *container) begin(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.cfg, c.finished = cfg, false
+	for r := range c.unsaved { // the removal has not come
+		c.spare(r)
+	}
 	c.mu.Unlock()
 	pipes, stdio, err := openPipes(&cfg.Spec)
 	if err != nil {
@@ -127,6 +130,9 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run, c.stdin = r, p.stdin
+	if c.cfg.Spec.AutoRemove {
+		r.doom()
+	}
 	err := c.put(func(s *engine.State) {
 		if !adopted {
 			c.startedState(s, at)

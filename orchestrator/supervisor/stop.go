@@ -65,6 +65,9 @@ func (c *container) stop(ctx context.Context, req api.Stop, byHand bool) error {
 	if waiting {
 		c.event("stop", nil)
 	}
+	if r != nil && req.Removal {
+		r.doom()
+	}
 	c.mu.Unlock()
 	c.op.Unlock()
 	if r == nil {
@@ -252,6 +255,9 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 	c.cancelRestart()
 	c.stoppedByHand()
 	c.removing = true
+	if r != nil {
+		r.doom()
+	}
 	autoRemove := c.cfg.Spec.AutoRemove
 	c.mu.Unlock()
 	defer func() {
@@ -267,7 +273,14 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 	}
 	c.mu.Lock()
 	code, finished := c.state.ExitCode, c.finished
+	var err error
+	if !finished && len(c.unsaved) > 0 { // the engine is to look at what it has left
+		err = c.s.engine.WriteState(c.id, &c.state)
+	}
 	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if autoRemove {
 		c.s.leaveCode(c.id, code)
 	}
@@ -281,6 +294,9 @@ func (c *container) remove(ctx context.Context, force, withVolumes bool) error {
 	for t := range c.taps {
 		t.close()
 		delete(c.taps, t)
+	}
+	for r := range c.unsaved {
+		c.settle(r)
 	}
 	c.s.events.send(api.Event{Action: "destroy", ID: c.id}) // the journal has it from the engine
 	c.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +84,9 @@ type supervisor struct {
 	connections int
 	met         bool // somebody has connected
 	leaving     bool
+
+	unmounts   atomic.Int32 // of containers' roots, under way
+	unmounting sync.Mutex   // one at a time
 }
 
 func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
@@ -219,7 +223,7 @@ func (s *supervisor) leaveIfIdle() {
 
 // idle says that nothing keeps us. The caller holds s.mu.
 func (s *supervisor) idle() bool {
-	if !s.met || s.connections > 0 || s.leaving {
+	if !s.met || s.connections > 0 || s.leaving || s.unmounts.Load() > 0 {
 		return false
 	}
 	for _, c := range s.containers {

@@ -60,6 +60,7 @@ type Error struct {
 type Stop struct {
 	Signal  string   `json:"signal,omitempty"`
 	Timeout *float64 `json:"timeout_seconds"`
+	Removal bool     `json:"removal,omitempty"` // the container is removed next
 }
 
 // Kill is the body of POST /containers/{id}/kill.

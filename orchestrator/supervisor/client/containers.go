@@ -26,6 +26,13 @@ func (c *Client) Stop(ctx context.Context, id, signal string, timeout *time.Dura
 	return c.container(ctx, id, "stop", stopRequest(signal, timeout), nil)
 }
 
+// StopForRemoval is Stop for a container that is removed next.
+func (c *Client) StopForRemoval(ctx context.Context, id string, timeout *time.Duration) error {
+	req := stopRequest("", timeout)
+	req.Removal = true
+	return c.container(ctx, id, "stop", req, nil)
+}
+
 // Restart stops and starts a container.
 func (c *Client) Restart(ctx context.Context, id string, timeout *time.Duration) error {
 	return c.container(ctx, id, "restart", stopRequest("", timeout), nil)

@@ -1,0 +1,111 @@
+package supervisor
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"compose/engine"
+	"compose/orchestrator/keeper"
+)
+
+// held says how many roots of containers the supervisor keeps in use.
+func (h *host) held() (n int) {
+	for _, pid := range h.processes(keeper.SupervisorName) {
+		fds, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
+		for _, fd := range fds {
+			if target, err := os.Readlink(fd); err == nil && target == "/" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestStopForRemoval stops containers that are to be removed: their end comes
+// to the disk only where the removal does not.
+func TestStopForRemoval(t *testing.T) {
+	h := newHost(t)
+	at := time.Duration(0)
+	stop := func(id string) {
+		t.Helper()
+		if err := h.client.StopForRemoval(t.Context(), id, &at); err != nil {
+			t.Fatal(err)
+		}
+		state, err := h.engine.StateOnRecord(id)
+		if err != nil || state.Status != engine.Running || h.held() != 1 {
+			t.Errorf("after the stop: %+v, %v, %d roots are held", state, err, h.held())
+		}
+	}
+	always := func(s *engine.ContainerSpec) { s.Restart = engine.RestartPolicy{Name: "always"} }
+
+	id := h.container("removed", "echo a > /a; sleep 1000", always)
+	h.start(id)
+	stop(id)
+	if err := h.client.Remove(t.Context(), id, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.engine.Container(t.Context(), id); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the removed container: %v", err)
+	}
+	h.soon("its root is let go", func() bool { return h.held() == 0 })
+
+	id = h.container("kept", "test -e /a && exec sleep 1000; echo a > /a; exec sleep 1000", always)
+	h.start(id)
+	stop(id)
+	h.soon("its end comes to the disk", func() bool {
+		state, err := h.engine.StateOnRecord(id)
+		return err == nil && state.Status == engine.Exited && state.StoppedByHand && state.ExitCode == 137
+	})
+	h.soon("its root is let go", func() bool { return h.held() == 0 })
+	h.start(id)
+	stop(id)
+	h.start(id) // at once
+	time.Sleep(1200 * time.Millisecond)
+	if state, err := h.engine.State(id); err != nil || state.Status != engine.Running || h.held() != 0 {
+		t.Errorf("started again: %+v, %v, %d roots are held", state, err, h.held())
+	}
+
+	// Who comes next knows that it was stopped by hand.
+	stop(id)
+	h.kill(keeper.SupervisorName)
+	h.soon("its end comes to the disk", func() bool {
+		state, err := h.engine.State(id)
+		return err == nil && state.Status == engine.Exited && state.StoppedByHand && state.ExitCode == 137
+	})
+	if err := h.client.Remove(t.Context(), id, true, false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestForcedRemoval removes a container that runs, and one that goes by itself.
+func TestForcedRemoval(t *testing.T) {
+	h := newHost(t)
+	id := h.container("forced", "sleep 1000", nil)
+	h.start(id)
+	if err := h.client.Remove(t.Context(), id, true, false); err != nil {
+		t.Fatal(err)
+	}
+	own := h.container("own", "sleep 0.2; exit 3", func(s *engine.ContainerSpec) { s.AutoRemove = true })
+	h.start(own)
+	if h.held() != 1 {
+		t.Errorf("%d roots are held while a container runs that is removed at its end", h.held())
+	}
+	if code := h.wait(own); code != 3 {
+		t.Errorf("it ended with %d", code)
+	}
+	h.soon("nothing of them is left", func() bool {
+		left, err := os.ReadDir(h.roots.Containers())
+		for _, e := range left {
+			if !strings.HasPrefix(e.Name(), ".") {
+				return false
+			}
+		}
+		return err == nil && h.held() == 0
+	})
+}
