@@ -66,26 +66,23 @@ func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func
 	if err != nil {
 		return nil, err
 	}
-	grouped := make(chan struct{})
-	go func() { // beside the network
-		defer close(grouped)
-		if other == nil {
-			_ = runtime.CreateCgroup(e.cgroupPath(c)) // what is wrong with it the runtime finds again
-		}
-	}()
-	defer func() { <-grouped }()
+	var group *runtime.Cgroup
+	if other == nil {
+		group = runtime.BeginCgroup(e.cgroupPath(c)) // beside the network
+	}
+	defer func() { _ = group.Wait() }() // what is wrong with it the runtime finds again
 	networking := trace.Begin("make its network", c.ID)
 	sandbox, err := e.sandbox(ctx, c, userns)
 	networking.End()
 	var running *Started
 	if err == nil {
-		running, err = e.startIn(c, other, lowers, userns, sandbox, stdio, made)
+		running, err = e.startIn(c, other, group, lowers, userns, sandbox, stdio, made)
 	}
 	if err != nil {
 		if sandbox != nil {
 			err = errors.Join(err, sandbox.Close(ctx))
 		}
-		<-grouped
+		_ = group.Wait()
 		if cleanErr := runtime.DeleteCgroup(e.cgroupPath(c)); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
 		}
@@ -94,7 +91,7 @@ func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func
 	return running, nil
 }
 
-func (e *Engine) startIn(c *Container, other *external.Runtime, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
+func (e *Engine) startIn(c *Container, other *external.Runtime, group *runtime.Cgroup, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
 	var endpoints []netbridge.Endpoint
 	var netns *os.File
 	if sandbox != nil {
@@ -113,7 +110,7 @@ func (e *Engine) startIn(c *Container, other *external.Runtime, lowers []string,
 	defer held.close()
 	fault.Point("start: sandbox made")
 	cfg := runtime.Config{
-		ID: c.ID, Spec: spec, NetNS: netns, UserNS: userns, CgroupPath: e.cgroupPath(c), Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
+		ID: c.ID, Spec: spec, NetNS: netns, UserNS: userns, CgroupPath: e.cgroupPath(c), Cgroup: group, Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
 		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work"), IDMap: userns != nil},
 		Stdin:  stdio.Stdin, Stdout: stdio.Stdout, Stderr: stdio.Stderr,
 	}

@@ -72,9 +72,33 @@ func OOMKilled(cgroupPath string) bool { return cgroup.OOMKilled(cgroupPath) }
 // HasCgroup says whether the container, or what is left of it, has a cgroup.
 func HasCgroup(cgroupPath string) bool { return cgroup.Exists(cgroupPath) }
 
-// CreateCgroup makes a container's cgroup in every hierarchy, without limits, as
-// Create does: whoever calls it before takes its time off that of Create.
-func CreateCgroup(cgroupPath string) error { return cgroup.Create(cgroupPath) }
+// Cgroup is a container's cgroup in the making: in every hierarchy, and without
+// limits yet.
+type Cgroup struct {
+	made chan struct{}
+	err  error
+}
+
+// BeginCgroup begins to make a container's cgroup, which takes the time for it
+// off that of Create.
+func BeginCgroup(cgroupPath string) *Cgroup {
+	c := &Cgroup{made: make(chan struct{})}
+	go func() {
+		defer close(c.made)
+		c.err = cgroup.Create(cgroupPath)
+	}()
+	return c
+}
+
+// Wait returns when the cgroup is made, or the error why it is not. It may be
+// called on nil, which is made.
+func (c *Cgroup) Wait() error {
+	if c == nil {
+		return nil
+	}
+	<-c.made
+	return c.err
+}
 
 // DeleteCgroup kills what is left of the container and removes its cgroup.
 func DeleteCgroup(cgroupPath string) error { return cgroup.Delete(cgroupPath) }

@@ -34,7 +34,7 @@ func Create(cfg Config) (*Container, error) {
 		cfg.RootFS.Path = spec.Root.Path
 	}
 	defer trace.Begin("create the process", cfg.ID).End()
-	cg := joinCgroup(cfg.CgroupPath, spec.Linux.Resources)
+	cg := joinCgroup(cfg.CgroupPath, cfg.Cgroup, spec.Linux.Resources)
 	defer cg.close()
 	var exe *os.File
 	if cfg.Init || !sealed.Already() {
@@ -78,7 +78,7 @@ type joining struct {
 	err  error
 }
 
-func joinCgroup(path string, limits *specs.LinuxResources) *joining {
+func joinCgroup(path string, begun *Cgroup, limits *specs.LinuxResources) *joining {
 	j := &joining{done: make(chan struct{})}
 	if path == "" {
 		close(j.done)
@@ -87,8 +87,10 @@ func joinCgroup(path string, limits *specs.LinuxResources) *joining {
 	go func() {
 		defer close(j.done)
 		defer trace.Begin("make the cgroup", path).End()
-		if j.err = cgroup.Create(path); j.err != nil {
-			return
+		if begun == nil || begun.Wait() != nil {
+			if j.err = cgroup.Create(path); j.err != nil {
+				return
+			}
 		}
 		if j.err = cgroup.Apply(path, limits); j.err != nil {
 			return

@@ -35,6 +35,35 @@ func TestPauseAndKill(t *testing.T) {
 	}
 }
 
+// TestCgroupBegun: a cgroup that was begun before is waited for, and not made
+// twice; where that has failed it is made by Create.
+func TestCgroupBegun(t *testing.T) {
+	for name, begin := range map[string]func(path string) *Cgroup{
+		"made": BeginCgroup,
+		"failed": func(string) *Cgroup {
+			c := BeginCgroup("..")
+			if c.Wait() == nil {
+				t.Error("a cgroup above all others is made")
+			}
+			return c
+		},
+	} {
+		cfg := newConfig(t, "sleep", "1000")
+		cfg.Cgroup = begin(cfg.CgroupPath)
+		c := running(t, cfg)
+		pids, err := Pids(cfg.CgroupPath)
+		if err != nil || len(pids) != 1 || pids[0] != c.PID {
+			t.Errorf("%s: processes: %v, %v; want %d", name, pids, err, c.PID)
+		}
+	}
+	cfg := newConfig(t, "sleep", "1000")
+	cfg.Cgroup = &Cgroup{made: make(chan struct{})}
+	close(cfg.Cgroup.made) // it says so, and is not there
+	if _, err := Create(cfg); err == nil {
+		t.Error("it is made anew")
+	}
+}
+
 // TestStreamsBlock: what Go hands out as a pipe does not block, and a program
 // would lose what it writes to one that is full.
 func TestStreamsBlock(t *testing.T) {

@@ -61,6 +61,9 @@ type Config struct {
 	// "compose-1a2b3c/<id>". Create makes it and DeleteCgroup removes it.
 	CgroupPath string
 
+	// Cgroup is the one of CgroupPath where BeginCgroup has begun it, or nil.
+	Cgroup *Cgroup
+
 	// The standard streams; nil is /dev/null. With Spec.Process.Terminal all
 	// three are the terminal and these are not used.
 	Stdin, Stdout, Stderr *os.File
