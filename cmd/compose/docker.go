@@ -52,21 +52,15 @@ func newDockerCommand(app *App) *cobra.Command {
 	fl.BoolP("debug", "D", false, "Accepted for compatibility")
 	app.Progress, app.ANSI = envOr("BUILDKIT_PROGRESS", "auto"), "auto"
 
-	compose := newRootCommand(app)
+	compose := newRootCommand(app, projectVerbs)
 	compose.Use = "compose [OPTIONS] COMMAND"
 	cmd.AddCommand(containerVerbs(app)...)
 	cmd.AddCommand(newContainerLsCommand(app), newDockerInspectCommand(app), newSystemInfoCommand(app), newSystemEventsCommand(app), newDockerVersionCommand(app), compose)
 	cmd.AddCommand(imageVerbs(app)...)
-	cmd.AddCommand(managementCommands(app)...)
-	return cmd
-}
-
-// managementCommands are the groups of verbs that `compose` and `docker` share.
-func managementCommands(app *App) []*cobra.Command {
-	return []*cobra.Command{
-		newContainerCommand(app), newImageCommand(app), newVolumeCommand(app), newNetworkCommand(app), newSystemCommand(app),
-		newBuilderCommand(app), newLoginCommand(app), newLogoutCommand(app),
+	for _, v := range managementVerbs {
+		cmd.AddCommand(v.make(app))
 	}
+	return cmd
 }
 
 // group is a command that is made up of verbs. They are made only where the

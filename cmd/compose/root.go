@@ -58,11 +58,11 @@ const interruptedCode = 130
 // run carries out a command line and returns the exit status.
 func (app *App) run(ctx context.Context, args []string) int {
 	app.args = args
-	cmd := newRootCommand(app)
+	var cmd *cobra.Command
 	if isDocker(os.Args[0]) {
 		cmd = newDockerCommand(app)
 	} else {
-		cmd.AddCommand(managementCommands(app)...)
+		cmd = newRootCommand(app, composeVerbs())
 	}
 	cmd.SetArgs(args)
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -120,7 +120,7 @@ func (app *App) roots() (roots.Roots, error) { return roots.New(app.Root, app.Ru
 // warn prints a warning.
 func (app *App) warn(message string) { fmt.Fprintln(app.Stderr, "warning: "+message) }
 
-func newRootCommand(app *App) *cobra.Command {
+func newRootCommand(app *App, verbs []verb) *cobra.Command {
 	var showVersion bool
 	cmd := &cobra.Command{
 		Use:              "compose [OPTIONS] COMMAND",
@@ -136,6 +136,7 @@ func newRootCommand(app *App) *cobra.Command {
 			if showVersion {
 				return printVersion(app)
 			}
+			app.addOthers(cmd, verbs)
 			return cmd.Help()
 		},
 	}
@@ -157,16 +158,8 @@ func newRootCommand(app *App) *cobra.Command {
 	app.traceFlag(fl)
 	fl.StringVar(&app.Root, "root", os.Getenv("COMPOSE_ROOT"), "The directory of images, volumes and containers (default "+roots.DefaultState+")")
 	fl.StringVar(&app.RunRoot, "run-root", os.Getenv("COMPOSE_RUN_ROOT"), "The directory of sockets and locks (default "+roots.DefaultRun+")")
-	cmd.AddCommand(
-		newUpCommand(app), newCreateCommand(app), newDownCommand(app),
-		newStartCommand(app), newStopCommand(app), newRestartCommand(app), newKillCommand(app),
-		newPauseCommand(app), newUnpauseCommand(app), newRmCommand(app),
-		newPsCommand(app), newLogsCommand(app),
-		newExecCommand(app), newRunCommand(app), newAttachCommand(app), newLsCommand(app), newPortCommand(app), newVersionCommand(app),
-		newBuildCommand(app), newPullCommand(app), newPushCommand(app), newPublishCommand(app), newScaleCommand(app), newWaitCommand(app), newWatchCommand(app), newCpCommand(app), newExportCommand(app), newCommitCommand(app),
-		newVolumesCommand(app), newStatsCommand(app), newEventsCommand(app), newGraphCommand(app),
-		newConfigCommand(app), newImagesCommand(app), newTopCommand(app), newOCICommand(app),
-	)
+	cmd.AddCommand(app.named(verbs)...)
+	cmd.CompletionOptions.DisableDefaultCmd = !app.namesAll(verbs) // it is a verb with verbs, too
 	app.completeServices(cmd)
 	app.completeFlags(cmd)
 	return cmd
