@@ -87,6 +87,43 @@ func TestCPUsFromAbove(t *testing.T) {
 	}
 }
 
+// TestCPUsFromAboveAtOnce: none of the groups that are made at once is made
+// before the one above hands on what it has.
+func TestCPUsFromAboveAtOnce(t *testing.T) {
+	h, err := host()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.v1["cpuset"] == "" {
+		t.Skip("no cpuset hierarchy of cgroup v1")
+	}
+	for round := range 20 {
+		parent := fmt.Sprintf("compose-cgtest-once-%d-%d", os.Getpid(), round)
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				path := fmt.Sprintf("%s/%d", parent, i)
+				if err := Create(path); err != nil {
+					t.Error(err)
+					return
+				}
+				if on, err := read(h.dir("cpuset", path), "cgroup.clone_children"); err != nil || on != "1" {
+					t.Errorf("%s was made too early: %q, %v", path, on, err)
+				}
+			})
+		}
+		wg.Wait()
+		for i := range 8 {
+			if err := Delete(fmt.Sprintf("%s/%d", parent, i)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := DeleteParent(parent); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestCreateAndDeleteSideBySide lets groups below one parent come and go at
 // once, each with a process in it, while the parent is taken away when empty.
 func TestCreateAndDeleteSideBySide(t *testing.T) {

@@ -115,17 +115,33 @@ func Create(path string) error {
 		return err
 	}
 	for _, d := range h.dirs(path) {
-		if err := h.mkdir(d); err != nil {
+		err := func() error {
+			if h.isCpuset(d) {
+				cpusets.Lock()
+				defer cpusets.Unlock()
+			}
+			return h.mkdir(d)
+		}()
+		if err != nil {
 			return fmt.Errorf("make the cgroup %s: %w", d, err)
 		}
 	}
 	return nil
 }
 
+// cpusets is held while one is made: of containers that start at once, none is
+// to find the group above before that hands on what it has.
+var cpusets sync.Mutex
+
+// isCpuset says that a directory is a group of cgroup v1's hierarchy of cpusets.
+func (h *hierarchies) isCpuset(dir string) bool {
+	top := h.v1["cpuset"]
+	return top != "" && strings.HasPrefix(dir, top+"/")
+}
+
 func (h *hierarchies) mkdir(dir string) error {
 	err := unix.Mkdir(dir, 0o755)
-	top := h.v1["cpuset"]
-	cpuset := top != "" && strings.HasPrefix(dir, top+"/")
+	cpuset := h.isCpuset(dir)
 	// Again, because the last container of another project may take the empty
 	// group above away at that very moment.
 	for try := 0; err == unix.ENOENT && try < 100; try++ {
