@@ -124,6 +124,49 @@ func TestCPUsFromAboveAtOnce(t *testing.T) {
 	}
 }
 
+// TestDeleteParent takes a group away whose last hierarchy alone has something
+// below it: only once that is gone, and then also where a kill has left it in
+// the first hierarchy alone.
+func TestDeleteParent(t *testing.T) {
+	h, err := host()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := fmt.Sprintf("compose-cgparent-%d", os.Getpid())
+	dirs := h.dirs(parent)
+	remove := func(path string) {
+		t.Helper()
+		if err := unix.Rmdir(path); err != nil {
+			t.Error(err)
+		}
+	}
+	left := func() (n int) {
+		for _, d := range dirs {
+			if exists(d) {
+				n++
+			}
+		}
+		return n
+	}
+	if err := Create(parent); err != nil {
+		t.Fatal(err)
+	}
+	child := dirs[len(dirs)-1] + "/child"
+	if err := unix.Mkdir(child, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := DeleteParent(parent); err != nil || left() != len(dirs) {
+		t.Errorf("with a child: %v, it is in %d of %d hierarchies", err, left(), len(dirs))
+	}
+	remove(child)
+	for _, d := range dirs[1:] {
+		remove(d)
+	}
+	if err := DeleteParent(parent); err != nil || left() != 0 {
+		t.Errorf("without one: %v, it is in %d hierarchies", err, left())
+	}
+}
+
 // TestCreateAndDeleteSideBySide lets groups below one parent come and go at
 // once, each with a process in it, while the parent is taken away when empty.
 func TestCreateAndDeleteSideBySide(t *testing.T) {

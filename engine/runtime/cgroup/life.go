@@ -234,7 +234,9 @@ func removeTree(dir string) error {
 }
 
 // DeleteParent removes an empty group above containers' groups, and leaves one
-// that has children alone.
+// that has children alone: the last of them removes it. Create makes such a
+// group in the first hierarchy first, and there it goes last: where that has
+// none, nothing is left of it.
 func DeleteParent(path string) error {
 	h, err := host()
 	if err != nil {
@@ -243,23 +245,28 @@ func DeleteParent(path string) error {
 	if err := Check(path); err != nil {
 		return err
 	}
-	for _, d := range h.dirs(path) {
+	dirs := h.dirs(path)
+	if len(dirs) == 0 || !exists(dirs[0]) {
+		return nil
+	}
+	for i, d := range slices.Backward(dirs) {
+		if i == 0 && !h.pure() {
+			// Other runtimes put containers into hierarchies that we have no use for.
+			const top = "/sys/fs/cgroup"
+			others, _ := os.ReadDir(top)
+			for _, o := range others {
+				if other := slashpath.Join(top, o.Name(), path); other != d {
+					_ = unix.Rmdir(other) // if it is there, and empty
+				}
+			}
+		}
 		switch err := unix.Rmdir(d); err {
 		case nil, unix.ENOENT:
 		case unix.EBUSY, unix.ENOTEMPTY:
-			return nil // the last of those who are left removes all
+			return nil
 		default:
 			return fmt.Errorf("remove the cgroup %s: %w", d, err)
 		}
-	}
-	if h.pure() {
-		return nil
-	}
-	// Other runtimes put containers into hierarchies that we have no use for.
-	const top = "/sys/fs/cgroup"
-	others, _ := os.ReadDir(top)
-	for _, o := range others {
-		_ = unix.Rmdir(slashpath.Join(top, o.Name(), path)) // if it is there, and empty
 	}
 	return nil
 }
