@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestStartReadsNoGroups looks at what the binary tells the Go runtime: not to
@@ -119,6 +120,33 @@ func TestLateInit(t *testing.T) {
 	for _, i := range initialisers(t) {
 		if late[i.path] {
 			t.Errorf("%s initialises when the program begins", i.path)
+		}
+	}
+}
+
+// TestRoomForFiles looks at the table of descriptors of a process that waits: it
+// is large from the beginning, see initproc's entry.
+func TestRoomForFiles(t *testing.T) {
+	waiting := exec.Command(binary, "-f", "-", "config")
+	stdin, err := waiting.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Wait() // there is no project
+	defer stdin.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(waiting.Process.Pid) + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(status), "FDSize:\t1024\n") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it has room for other than 1024 files:\n%s", status)
 		}
 	}
 }

@@ -80,6 +80,21 @@ func (f *firewall) commit(b *nftBatch) error {
 	return err
 }
 
+// there says whether the table is. To try a change and see costs more: the
+// kernel takes back what failed only after an RCU grace period.
+func (f *firewall) there() (bool, error) {
+	if _, err := f.begin(); err != nil {
+		return false, err
+	}
+	defer f.mu.Unlock()
+	there, err := f.nft.hasTable(nftables.TableFamilyINet, f.table)
+	if err != nil {
+		f.hangUp()
+		return false, fmt.Errorf("look for the nftables table %s: %w", f.table, err)
+	}
+	return there, nil
+}
+
 // rebuild makes the table anew with the networks and ports given, replacing in
 // one transaction what there was.
 func (f *firewall) rebuild(networks []*Network, ports []publication) error {

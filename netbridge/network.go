@@ -235,6 +235,7 @@ func (m *Manager) ensureUp(name string) error {
 // nothing. The host lock is held.
 func (m *Manager) up(n *Network) error {
 	defer trace.Begin("take the network up", n.Name).End()
+	hasTable := true // as a rule, where there is a bridge
 	if !m.bridgeUp(n.Bridge) {
 		// Nothing can live on a bridge that is not there.
 		if err := os.RemoveAll(m.runNetwork(n.ID)); err != nil {
@@ -244,8 +245,14 @@ func (m *Manager) up(n *Network) error {
 			if err := m.makeParent(n); err != nil {
 				return err
 			}
-		} else if err := m.makeBridge(n); err != nil {
-			return err
+		} else {
+			if err := m.makeBridge(n); err != nil {
+				return err
+			}
+			var err error
+			if hasTable, err = m.fw.there(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := os.MkdirAll(m.runNetwork(n.ID), 0o700); err != nil {
@@ -254,8 +261,11 @@ func (m *Manager) up(n *Network) error {
 	if n.Driver == "macvlan" {
 		return nil // it does not pass the host
 	}
-	err := m.fw.addNetwork(n)
-	if errors.Is(err, fs.ErrNotExist) { // there is no table, or it is of a version that had fewer sets
+	err := fs.ErrNotExist
+	if hasTable {
+		err = m.fw.addNetwork(n)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // or it is of a version that had fewer sets
 		err = m.rebuildFirewall()
 	}
 	if err != nil {

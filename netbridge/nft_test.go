@@ -34,8 +34,17 @@ func TestOneAnswer(t *testing.T) {
 	if err := f.addNetwork(network); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("without a table: %v", err)
 	}
+	there := func(want bool) {
+		t.Helper()
+		if got, err := f.there(); err != nil || got != want {
+			t.Errorf("there is a table: %v, %v", got, err)
+		}
+		quiet()
+	}
+	there(false)
 	must(t, f.rebuild([]*Network{network}, ports))
 	quiet()
+	there(true)
 	list := host.sh(t, "nft -n list table inet compose-test")
 	for _, want := range []string{
 		"elements = { 10.1.0.0/16 }", `"cbx1" . 127.0.0.0/8`, `"cbx1" . fd00:1::/64`,

@@ -46,6 +46,27 @@ func (s *nftSocket) commit(t nftTransaction) error {
 	return nil
 }
 
+// hasTable asks whether there is a table.
+func (s *nftSocket) hasTable(family nftables.TableFamily, name string) (bool, error) {
+	var b nftBatch
+	b.message(nftType(unix.NFT_MSG_GETTABLE), 0, byte(family), 0)
+	b.text(unix.NFTA_TABLE_NAME, name)
+	b.close()
+	if err := s.send(b.buf); err != nil {
+		return false, err
+	}
+	err := s.receive(func(kind uint16, _ uint32, body []byte) error {
+		if kind == nftType(unix.NFT_MSG_NEWTABLE) {
+			return nil
+		}
+		return answerError(kind, body)
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // dump asks for all objects of a kind, of a table and chain unless "", and hands
 // them on by their family and attributes. The answers' kind of message is that
 // of making such an object.

@@ -7,6 +7,10 @@
 // longer than all the rest. What is no such init, or whose program does not
 // run, goes on to Go's own entry point, and become finds out why.
 //
+// What goes on has its table of descriptors made large before: growing it with
+// a second thread about means waiting for an RCU grace period, 10 ms or more, at
+// the 65th file and again at each doubling. The table never shrinks.
+//
 // The kernel has left on the stack: argc, argv, 0, environ, 0.
 TEXT ·entry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	CMPQ 0(SP), $4
@@ -29,4 +33,15 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVQ $59, AX // execve
 	SYSCALL
 start:
+	MOVQ $72, AX // fcntl
+	XORL DI, DI
+	MOVQ $1030, SI // F_DUPFD_CLOEXEC
+	MOVQ $1023, DX // what the usual limit allows
+	SYSCALL
+	TESTQ AX, AX
+	JLT  runtime // it is closed, or the limit lower
+	MOVQ AX, DI
+	MOVQ $3, AX // close
+	SYSCALL
+runtime:
 	JMP  _rt0_amd64_linux(SB)

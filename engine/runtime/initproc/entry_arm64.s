@@ -27,4 +27,13 @@ TEXT ·entry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVD $221, R8 // execve
 	SVC
 start:
+	MOVD $0, R0
+	MOVD $1030, R1 // F_DUPFD_CLOEXEC
+	MOVD $1023, R2 // what the usual limit allows
+	MOVD $25, R8 // fcntl
+	SVC
+	TBNZ $63, R0, runtime // it is closed, or the limit lower
+	MOVD $57, R8 // close
+	SVC
+runtime:
 	B _rt0_arm64_linux(SB)
