@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"runtime"
 )
 
 // defaultParallel is how many operations run side by side unless
@@ -100,7 +101,10 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(ctx context
 				works++
 			}
 			go func() { results <- result{s, run(ctx, s, func() error { return others(s) })} }()
-			release(beside[s])
+			if len(beside[s]) > 0 {
+				runtime.Gosched() // others will wait for it: it goes first
+				release(beside[s])
+			}
 		}
 		ready = later
 		if waits+works == 0 {
