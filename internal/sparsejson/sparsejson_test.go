@@ -34,14 +34,15 @@ func (t *asText) UnmarshalText(b []byte) error {
 
 type outer struct {
 	embedded
-	Named  inner           `json:"named"`
-	List   []inner         `json:"list"`
-	Bytes  []byte          `json:"bytes"`
-	Words  []string        `json:"words"`
-	Map    map[word]*int8  `json:"map"`
-	Odd    map[int]string  `json:"odd,omitempty"`
-	Small  uint8           `json:"small"`
-	Never  string          `json:"-"`
+	Named inner          `json:"named"`
+	List  []inner        `json:"list"`
+	Bytes []byte         `json:"bytes"`
+	Words []string       `json:"words"`
+	Map   map[word]*int8 `json:"map"`
+	Odd   map[int]string `json:"odd,omitempty"`
+	Small uint8          `json:"small"`
+	Never string         `json:"-"`
+	//lint:ignore SA5008 encoding/json takes it for a name
 	Dash   string          `json:"-,"`
 	Plain  string          // by the name of the field
 	Time   time.Time       `json:"time,omitzero"`
@@ -52,6 +53,7 @@ type outer struct {
 	Any    any             `json:"any,omitempty"`
 	Flag   bool            `json:"flag,omitempty"`
 	Number float32         `json:"<number>,omitempty"`
+	//lint:ignore U1000 JSON has none of it
 	hidden int
 }
 
