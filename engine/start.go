@@ -36,12 +36,12 @@ type Started struct {
 	runtime *external.Runtime // nil: the built-in one
 }
 
-// Start runs a container, as Container has it: its network side, its name files, its process. The
-// process is the caller's child, but for Started.Orphan. made is called when all
-// is there and the process waits to be let go: whoever dies before it has noted
-// it there has started nothing, for the process ends with it. (One of another
-// runtime waits: see NotLetGo.) What was made is undone where a later step fails. A
-// program that cannot be run gives a *runtime.ExecError.
+// Start runs a container, as Container has it: its network side, its name files,
+// its process. The process is the caller's child, but for Started.Orphan. made is
+// called when all is there and the process waits to be let go: whoever dies before
+// it has noted it there has started nothing, for the process ends with it. (One of
+// another runtime waits: see NotLetGo.) What was made is undone where a later step
+// fails. A program that cannot be run gives a *runtime.ExecError.
 func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func(*Started)) (*Started, error) {
 	reading := trace.Begin("read the container's image", c.ID)
 	img, err := e.images.Get(ctx, c.ImageID)

@@ -39,8 +39,9 @@ func execute(ctx context.Context, plan *Plan, parallel int, run func(ctx context
 			next[a] = append(next[a], s)
 		}
 		for _, b := range s.Beside {
-			beside[b] = append(beside[b], s)
-			done[b] = make(chan struct{})
+			if beside[b] = append(beside[b], s); done[b] == nil {
+				done[b] = make(chan struct{})
+			}
 		}
 		if waiting[s] == 0 {
 			ready = append(ready, s)

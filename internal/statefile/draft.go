@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	slashpath "path"
@@ -48,20 +49,20 @@ func WriteDraft(path string, v any) error {
 // Settle makes the draft the file, with a copy, as WriteKept would have. Where
 // there is none it has been done already.
 func Settle(path string) error {
-	defer trace.Begin("write durably", path).End()
 	draft := draftPath(path)
-	data, err := os.ReadFile(draft)
+	f, err := os.Open(draft)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(draft)
+	defer f.Close()
+	defer trace.Begin("write durably", path).End()
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("write %s to disk: %w", path, err)
 	}
