@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
@@ -187,8 +189,18 @@ func (e *Engine) RenameContainer(id, name string) error {
 	return e.releaseName(old, id)
 }
 
-func newID() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails, crypto/rand
-	return hex.EncodeToString(b[:])
+// newID makes an ID. Its first twelve digits are the host name that a container
+// has by default, as Docker's: one without a letter in it the C library takes for
+// an IPv4 address, and looks it up nowhere.
+func newID() string { return idFrom(rand.Reader) }
+
+func idFrom(random io.Reader) string {
+	for {
+		var b [32]byte
+		_, _ = io.ReadFull(random, b[:]) // never fails, crypto/rand
+		id := hex.EncodeToString(b[:])
+		if strings.ContainsAny(id[:12], "abcdef") {
+			return id
+		}
+	}
 }
