@@ -22,8 +22,9 @@ func Early() *Pair { return early.Swap(nil) }
 // startEarly starts a pair if this is a command that will need one. It only
 // guesses, for nothing has been parsed yet and the libraries that could do it
 // are not there: a pair too many leaves when the command ends.
-func startEarly(args []string) {
-	if unix.Geteuid() != 0 || !startsContainers(args) {
+func startEarly(argv []string) {
+	args := argv[1:]
+	if unix.Geteuid() != 0 || !startsContainers(argv) {
 		return
 	}
 	r, err := roots.New(flag(args, "--root", os.Getenv("COMPOSE_ROOT")), flag(args, "--run-root", os.Getenv("COMPOSE_RUN_ROOT")))
@@ -46,13 +47,18 @@ func startEarly(args []string) {
 // SocketName is that of the socket in a project's run directory.
 const SocketName = "supervisor.sock"
 
-// startsContainers says whether the command line has a verb that does.
-func startsContainers(args []string) bool {
-	for _, a := range args {
+// startsContainers says whether the command line has a verb that has a
+// supervisor start containers. The OCI runtime has verbs of the same names, and
+// starts its containers itself.
+func startsContainers(argv []string) bool {
+	if path.Base(argv[0]) == "compose-oci" {
+		return false
+	}
+	for _, a := range argv[1:] {
 		switch {
 		case StartsContainers(a):
 			return true
-		case a == "--", a == "-h", a == "--help":
+		case a == "--", a == "-h", a == "--help", a == "oci":
 			return false
 		}
 	}

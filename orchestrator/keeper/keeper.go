@@ -52,7 +52,7 @@ func init() {
 		os.Exit(run(os.Args[1:]))
 	case SupervisorName:
 	default:
-		startEarly(os.Args[1:])
+		startEarly(os.Args)
 	}
 }
 

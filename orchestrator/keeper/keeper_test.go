@@ -223,8 +223,10 @@ func TestOrderToTheDead(t *testing.T) {
 
 func TestGuess(t *testing.T) {
 	for line, want := range map[string]bool{
-		"up -d": true, "-f x.yml run --rm web true": true, "container run box": true, "start": true,
-		"ps": false, "up --help": true, "--help up": false, "exec -- up": false, "": false,
+		"compose up -d": true, "compose -f x.yml run --rm web true": true, "compose container run box": true, "docker start": true,
+		"compose ps": false, "compose up --help": true, "compose --help up": false, "compose exec -- up": false, "compose": false,
+		// The OCI runtime makes its containers itself.
+		"/usr/bin/compose oci --root /r run box": false, "compose --run-root /r oci start box": false, "/usr/bin/compose-oci start box": false,
 	} {
 		if got := startsContainers(strings.Fields(line)); got != want {
 			t.Errorf("%q: %v", line, got)
