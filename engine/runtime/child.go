@@ -65,7 +65,14 @@ func (l *launch) begin(c *child, keep ...int) error {
 	}
 	var tasks []int
 	if c.join != nil {
-		tasks, l.unified = c.join.Tasks, c.join.Unified
+		tasks = c.join.Tasks
+		if c.join.Unified != nil {
+			// By number, taken before the fork: who closes the file does it once
+			// the child has reported from inside, but by a pipe, which tells the
+			// race detector nothing.
+			l.args.flags |= unix.CLONE_INTO_CGROUP
+			l.args.cgroup = uint64(c.join.Unified.Fd())
+		}
 	}
 	// First thing, so that the child keeps no pipe or socket of ours alive.
 	p.closeAllBut(append(keep, tasks...))

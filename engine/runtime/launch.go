@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,13 +20,12 @@ type launch struct {
 
 	pid, pidfd int32 // written by the kernel when the child exists
 
-	ready   *os.File // a byte comes when the child waits for Start; its end, when there never will be one
-	readyW  int
-	goR     int
-	goW     *os.File
-	null    *os.File   // the host's null device
-	open    []*os.File // kept open for the child
-	unified *os.File   // the v2 cgroup to be born in, or nil
+	ready  *os.File // a byte comes when the child waits for Start; its end, when there never will be one
+	readyW int
+	goR    int
+	goW    *os.File
+	null   *os.File   // the host's null device
+	open   []*os.File // kept open for the child
 
 	early func(pid int) error // what is to be done while the child waits for the first time
 	gate  *Gate
@@ -117,10 +115,6 @@ func (l *launch) run() {
 	l.args.flags |= unix.CLONE_PIDFD | unix.CLONE_PARENT_SETTID
 	l.args.pidfd = uint64(uintptr(unsafe.Pointer(&l.pidfd)))
 	l.args.parentTID = uint64(uintptr(unsafe.Pointer(&l.pid)))
-	if l.unified != nil {
-		l.args.flags |= unix.CLONE_INTO_CGROUP
-		l.args.cgroup = uint64(l.unified.Fd())
-	}
 	if err := l.program.vfork(&l.args); err == unix.EAGAIN {
 		l.err = fmt.Errorf("start a process: %w: a limit of processes is reached (ulimit -u, pids.max)", err)
 	} else if err != nil {
@@ -128,7 +122,6 @@ func (l *launch) run() {
 	} else {
 		l.err = l.verdict()
 	}
-	runtime.KeepAlive(l.unified)
 	close(l.done)
 	l.closeChildSide()
 }
