@@ -21,7 +21,15 @@ import (
 
 // nameBridge decides which interface of the host stands for a network.
 func (m *Manager) nameBridge(n *Network) error {
-	n.Bridge = "cb" + m.tag + n.ID[:4]
+	for {
+		// What goes into 15 bytes with the letter of a pair's other end.
+		n.Bridge = "cb" + m.tag + n.ID[:6]
+		if m.bridgeIndex(n.Bridge) == 0 {
+			break
+		}
+		// Up, it would be taken for this network's own, and the two were one.
+		n.ID = newID()
+	}
 	name := n.Options[optionBridge]
 	if n.Driver == "macvlan" {
 		name = n.Options[optionParent]

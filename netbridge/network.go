@@ -69,6 +69,12 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	return n, nil
 }
 
+func newID() string {
+	var id [32]byte
+	_, _ = rand.Read(id[:]) // never fails, crypto/rand
+	return hex.EncodeToString(id[:])
+}
+
 func newNetwork(cfg NetworkConfig) (*Network, error) {
 	if !validName(cfg.Name) {
 		return nil, fmt.Errorf("bad name %q: letters, digits, \"_\", \".\" and \"-\" only, a letter or digit first, at most 128", cfg.Name)
@@ -79,12 +85,8 @@ func newNetwork(cfg NetworkConfig) (*Network, error) {
 	if cfg.Driver != "bridge" && cfg.Driver != "macvlan" {
 		return nil, fmt.Errorf("unknown driver %q: this engine makes networks with the drivers bridge and macvlan (\"host\" and \"none\" are network modes of a container)", cfg.Driver)
 	}
-	var id [32]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return nil, err
-	}
 	n := &Network{
-		Version: recordVersion, ID: hex.EncodeToString(id[:]), Name: cfg.Name, Driver: cfg.Driver,
+		Version: recordVersion, ID: newID(), Name: cfg.Name, Driver: cfg.Driver,
 		Internal: cfg.Internal, Attachable: cfg.Attachable, EnableIPv6: cfg.EnableIPv6, NoIPv4: cfg.NoIPv4,
 		Options: cfg.Options, Labels: cfg.Labels, Created: time.Now().UTC(),
 	}

@@ -77,6 +77,17 @@ func TestCreateNetworkErrors(t *testing.T) {
 	must(t, c.Close(t.Context()))
 }
 
+// TestBridgeOfItsOwn draws an ID that would give a network another's bridge.
+func TestBridgeOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	one := w.network(NetworkConfig{Name: "one"})
+	two := &Network{ID: one.ID, Name: "two", Driver: "bridge"}
+	must(t, w.m.nameBridge(two))
+	if two.Bridge == one.Bridge || !strings.HasPrefix(two.Bridge, "cb"+w.m.tag+two.ID[:4]) {
+		t.Errorf("%s with the ID %s beside %s", two.Bridge, two.ID, one.Bridge)
+	}
+}
+
 // TestReboot takes away what a reboot takes away.
 func TestReboot(t *testing.T) {
 	w := newWorld(t)
