@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"compose/internal/roots"
 )
 
 // host is one installation with a root of its own: what a scenario runs on.
@@ -27,6 +29,9 @@ type host struct {
 	env   []string
 }
 
+// tags are those of all hosts so far.
+var tags sync.Map
+
 // newHost makes an installation with an empty store. Its path is short because
 // a socket's path may have 107 bytes at most.
 func newHost(t testing.TB) *host {
@@ -34,6 +39,14 @@ func newHost(t testing.TB) *host {
 	root, err := os.MkdirTemp("", "ce-")
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Two roots whose paths have the same tag would meet: among the hundreds of
+	// hosts of a run that is no more than unlikely.
+	if _, met := tags.LoadOrStore(roots.Roots{State: root}.Tag(), root); met {
+		if err := os.Remove(root); err != nil {
+			t.Fatal(err)
+		}
+		return newHost(t)
 	}
 	h := &host{t: t, root: root}
 	t.Cleanup(func() {

@@ -35,17 +35,20 @@ func look(root string) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
+	// All but the links carry the tag behind a word. Alone, six digits are found
+	// by chance among the 64 of somebody else's ID.
+	name := "compose-" + r.Tag()
 	var left []string
 	add := func(kind string, found []string) {
 		for _, f := range found {
 			left = append(left, kind+" "+f)
 		}
 	}
-	add("mount", linesWith("/proc/self/mountinfo", root+"/", r.Tag()))
+	add("mount", linesWith("/proc/self/mountinfo", root+"/", name))
 	add("link", links(r.Tag()))
-	add("nft rule", outputWith(r.Tag(), "nft", "list", "ruleset"))
-	add("cgroup", dirsNamed("/sys/fs/cgroup", r.Tag()))
-	add("process", processesOf(root, r.Tag()))
+	add("nft rule", outputWith(name, "nft", "list", "ruleset"))
+	add("cgroup", dirsNamed("/sys/fs/cgroup", name))
+	add("process", processesOf(root, name))
 	add("container", entries(r.Containers()))
 	add("network", jsonFiles(r.Networks()))
 	add("project", entries(r.Projects()))
@@ -78,7 +81,7 @@ func links(tag string) []string {
 	}
 	var found []string
 	for _, i := range interfaces {
-		if strings.Contains(i.Name, tag) {
+		if strings.HasPrefix(i.Name, "cb"+tag) || strings.HasPrefix(i.Name, "cv"+tag) {
 			found = append(found, i.Name)
 		}
 	}
@@ -113,7 +116,7 @@ func dirsNamed(top, needle string) []string {
 
 // processesOf finds our own processes by the root in their environment or
 // arguments, and containers' processes by their cgroup.
-func processesOf(root, tag string) []string {
+func processesOf(root, group string) []string {
 	var found []string
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -124,7 +127,7 @@ func processesOf(root, tag string) []string {
 		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		cgroup, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		if bytes.Contains(cmdline, []byte(root)) || bytes.Contains(environ, []byte("COMPOSE_ROOT="+root)) ||
-			bytes.Contains(cgroup, []byte(tag)) {
+			bytes.Contains(cgroup, []byte("/"+group)) {
 			args := strings.TrimSpace(string(bytes.ReplaceAll(cmdline, []byte{0}, []byte(" "))))
 			if args == "" {
 				continue // a zombie: ended, and its parent will read it

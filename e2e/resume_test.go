@@ -46,7 +46,7 @@ func (h *host) powerOff() {
 		}
 	}
 	eventually(h.t, "the end of all processes", func() error {
-		if left := processesOf(h.root, r.Tag()); len(left) > 0 {
+		if left := processesOf(h.root, "compose-"+r.Tag()); len(left) > 0 {
 			return fmt.Errorf("%q", left)
 		}
 		return nil

@@ -129,11 +129,11 @@ func (h *host) count(ours []int) counts {
 		c["mounts they see"] += lineCount(fmt.Sprintf("/proc/%d/mountinfo", pid))
 		c[memory] += field(h.t, fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Private_Dirty:")
 	}
-	c["cgroups"] = len(allDirsNamed("/sys/fs/cgroup", r.Tag()))
-	c["mounts"] = len(linesWith("/proc/self/mountinfo", h.root+"/", r.Tag()))
+	c["cgroups"] = len(allDirsNamed("/sys/fs/cgroup", "compose-"+r.Tag()))
+	c["mounts"] = len(linesWith("/proc/self/mountinfo", h.root+"/", "compose-"+r.Tag()))
 	c["links"] = len(links(r.Tag()))
-	c["firewall lines"] = len(outputWith(r.Tag(), "nft", "list", "ruleset"))
-	c["processes"] = len(processesOf(h.root, r.Tag()))
+	c["firewall lines"] = len(outputWith("compose-"+r.Tag(), "nft", "list", "ruleset"))
+	c["processes"] = len(processesOf(h.root, "compose-"+r.Tag()))
 	for name, top := range map[string]string{"files of the state": r.State, "files in the run directory": r.Run} {
 		_ = filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && (path == r.Run || path == r.Layers() || path == r.Images()) && path != top {
