@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export CGO_ENABLED = 0
 
 # After the first: what go.mod puts in the place of libraries.
-PACKAGES = ./... github.com/distribution/reference/... github.com/opencontainers/go-digest/... github.com/santhosh-tekuri/jsonschema/v6/...
+PACKAGES = ./... github.com/distribution/reference/... github.com/go-viper/mapstructure/v2/... github.com/opencontainers/go-digest/... github.com/santhosh-tekuri/jsonschema/v6/...
 
 # -E: a container's init need not wait for the Go runtime, see its entry.
 GO_BUILD = go build -trimpath -ldflags '-s -w -E compose/engine/runtime/initproc.entry -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'

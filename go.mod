@@ -106,6 +106,7 @@ tool (
 // all the rest.
 replace (
 	github.com/distribution/reference => ./engine/image/reference
+	github.com/go-viper/mapstructure/v2 => ./spec/mapstructure
 	github.com/opencontainers/go-digest => ./engine/image/digest
 	github.com/santhosh-tekuri/jsonschema/v6 => ./spec/jsonschema
 )
