@@ -92,6 +92,7 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 
 	stops := map[string][]*Step{} // service -> the steps that stop its containers
 	var removals []*Step
+	var off, beside []*Step // those that take containers off their networks, and what is left of removals then
 	done := map[string]bool{}
 	var visit func(service string)
 	visit = func(service string) {
@@ -108,13 +109,17 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 			if c.Service != service {
 				continue
 			}
-			need := after
-			if c.Running() {
-				stop := plan.add(StopContainer{Instance: c.instance(), Timeout: opts.Timeout, Removal: true}, "", after...)
-				stops[service] = append(stops[service], stop)
-				need = []*Step{stop}
+			remove := RemoveContainer{Instance: c.instance(), Volumes: opts.Volumes}
+			if !c.Running() {
+				// One whose start has failed may hold a network until it is removed.
+				removal := plan.add(remove, "", after...)
+				removals, off = append(removals, removal), append(off, removal)
+				continue
 			}
-			removals = append(removals, plan.add(RemoveContainer{Instance: c.instance(), Volumes: opts.Volumes}, "", need...))
+			stop := plan.add(StopContainer{Instance: c.instance(), Timeout: opts.Timeout, Removal: true}, "", after...)
+			stops[service], off = append(stops[service], stop), append(off, stop)
+			removal := plan.add(remove, "", stop)
+			removals, beside = append(removals, removal), append(beside, removal)
 		}
 		if len(stops[service]) == 0 {
 			stops[service] = after // what stops before us stops before those we depend on
@@ -127,10 +132,10 @@ func planDown(p *types.Project, obs *Observed, opts DownOptions) *Plan {
 	if len(opts.Services) > 0 {
 		return plan
 	}
-	// A container whose start has failed may hold a network until it is removed.
 	for _, n := range slices.Sorted(maps.Keys(obs.Networks)) {
 		if obs.Networks[n].Labels[LabelProject] == obs.Project && !isExternalNetwork(p, n) {
-			plan.add(RemoveNetwork{Name: n, KeepInUse: true}, "", removals...)
+			// The kernel takes its time over a bridge, with hardly any work.
+			plan.add(RemoveNetwork{Name: n, KeepInUse: true}, "", off...).Beside = beside
 		}
 	}
 	if opts.Volumes {

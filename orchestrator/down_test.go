@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -31,7 +32,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 1, 3, 5
+6. remove network shop_default after 1, 2, 3, 4, 5
 `},
 		{"volumes and images", DownOptions{Volumes: true, Images: "all"}, false, `
 1. remove container shop-idle-1
@@ -39,7 +40,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 1, 3, 5
+6. remove network shop_default after 1, 2, 3, 4, 5
 7. remove volume shop_data after 1, 3, 5
 8. remove image db after 1, 3, 5
 9. remove image idle after 1, 3, 5
@@ -51,7 +52,7 @@ volumes: {data: }
 3. remove container shop-web-1 after 2
 4. stop container shop-db-1 after 2
 5. remove container shop-db-1 after 4
-6. remove network shop_default after 1, 3, 5
+6. remove network shop_default after 1, 2, 3, 4, 5
 7. remove volume shop_data after 1, 3, 5
 8. remove image shop-web after 1, 3, 5
 `},
@@ -98,6 +99,47 @@ func TestDownLeavesNothing(t *testing.T) {
 	r.warnings = nil
 	if err := r.Down(t.Context(), "shop", p, DownOptions{}); err != nil || !slices.Equal(r.warnings, []string{`No resource found to remove for project "shop".`}) {
 		t.Errorf("second down: %v, %q", err, r.warnings)
+	}
+}
+
+// TestNetworkBesideContainers removes a network while a container that has
+// stopped is being removed, and once more where that one still held it. It is
+// told of after the container.
+func TestNetworkBesideContainers(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		r := newRig(t)
+		r.Parallel = 2
+		p := load(t, "services: {a: {image: i}}")
+		r.up(p, UpOptions{})
+		r.did()
+		tried, tries := make(chan struct{}), 0
+		r.host.onUnwire = func() error {
+			if tries++; tries == 1 {
+				defer close(tried)
+				if held {
+					return ErrInUse
+				}
+			}
+			return nil
+		}
+		r.host.onRemove = func() {
+			select {
+			case <-tried:
+			case <-time.After(10 * time.Second):
+				t.Error("the network waits for the container's removal")
+			}
+		}
+		r.lines = nil
+		if err := r.Down(t.Context(), "shop", p, DownOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"Container shop-a-1 Stopping", "Container shop-a-1 Stopped", "Container shop-a-1 Removing", "Container shop-a-1 Removed",
+			"Network shop_default Removing", "Network shop_default Removed",
+		}
+		if !slices.Equal(r.lines, want) || len(r.host.networks) > 0 {
+			t.Errorf("held: %v: lines %q, networks %v", held, r.lines, r.host.networks)
+		}
 	}
 }
 

@@ -50,7 +50,9 @@ type fakeHost struct {
 	log        []string
 	next       int
 	onNetwork  func() error // before a network is made
+	onUnwire   func() error // before a network is removed
 	onCreate   func()       // when a container's making begins
+	onRemove   func()       // when a container's removal begins
 	onStart    func(c *engine.Container, s *engine.State) error
 	onKill     func(id string) error // before a signal is sent
 	onAttach   func() error          // before somebody is connected
@@ -167,6 +169,11 @@ func (h *fakeHost) CreateNetwork(_ context.Context, c netbridge.NetworkConfig) e
 }
 
 func (h *fakeHost) RemoveNetwork(_ context.Context, name string) error {
+	if h.onUnwire != nil {
+		if err := h.onUnwire(); err != nil {
+			return err
+		}
+	}
 	defer h.lock()()
 	for _, c := range h.containers {
 		if slices.ContainsFunc(c.Spec.Networks, onNetwork(name)) && h.states[c.ID].Status == engine.Running {
@@ -268,6 +275,9 @@ func (h *fakeHost) RunningSupervisor(context.Context, string) (Supervisor, error
 }
 
 func (h *fakeHost) RemoveContainer(_ context.Context, id string, _ bool) error {
+	if h.onRemove != nil {
+		h.onRemove()
+	}
 	defer h.lock()()
 	c, ok := h.containers[id]
 	if !ok {

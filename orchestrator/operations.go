@@ -126,6 +126,12 @@ func (o *operator) operate(ctx context.Context, op Operation, others func() erro
 		return nil
 	case RemoveNetwork:
 		err := o.host.RemoveNetwork(whole, op.Name)
+		if failed := others(); failed != nil {
+			return failed
+		}
+		if op.KeepInUse && errors.Is(err, ErrInUse) { // by what has gone meanwhile, maybe
+			err = o.host.RemoveNetwork(whole, op.Name)
+		}
 		if op.KeepInUse {
 			return o.removed("Network "+op.Name, err)
 		}
