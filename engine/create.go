@@ -76,8 +76,8 @@ func (e *Engine) CreateContainerWhen(ctx context.Context, spec ContainerSpec, re
 	defer func() {
 		if !made {
 			_ = e.removeAnonymous(ctx, c)
+			_ = e.releaseName(spec.Name, c.ID, tmp)
 			_ = os.RemoveAll(tmp)
-			_ = e.releaseName(spec.Name, c.ID)
 		}
 	}()
 	for _, d := range []string{"upper", "work"} {

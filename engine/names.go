@@ -110,7 +110,10 @@ func (e *Engine) restoreNames(lock *filelock.Lock) error {
 // newNamePath is where a name's file is written. There is one at a time.
 func (e *Engine) newNamePath() string { return filepath.Join(e.roots.Containers(), ".names", ".new") }
 
-func (e *Engine) releaseName(name, id string) error {
+// releaseName ends a container's claim to a name. The claim's file goes into
+// the directory of what is left of the container, if there is one: others wait
+// for the lock, and the disk may take its time over the deletion of a file.
+func (e *Engine) releaseName(name, id, left string) error {
 	lock, err := filelock.Exclusive(e.namesLock())
 	if err != nil {
 		return err
@@ -120,6 +123,9 @@ func (e *Engine) releaseName(name, id string) error {
 		return err
 	}
 	if holder, ok := e.idOfName(name); !ok || holder != id {
+		return nil
+	}
+	if left != "" && os.Rename(e.namePath(name), filepath.Join(left, "name")) == nil {
 		return nil
 	}
 	if err := os.Remove(e.namePath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -186,7 +192,7 @@ func (e *Engine) RenameContainer(id, name string) error {
 	}
 	fault.Point("rename: on record")
 	e.Happened(c, "rename", map[string]string{"oldName": "/" + old})
-	return e.releaseName(old, id)
+	return e.releaseName(old, id, "")
 }
 
 // newID makes an ID. Its first twelve digits are the host name that a container

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"compose/internal/filelock"
@@ -49,6 +50,37 @@ func TestSweepNames(t *testing.T) {
 	for i, name := range []string{"one", "called"} {
 		if id, _ := e.idOfName(name); id != ids[i] {
 			t.Errorf("%s is the name of %q", name, id)
+		}
+	}
+}
+
+// TestReleaseName ends claims: the file of one goes to what is left of its
+// container, if that is there, and nobody else's goes.
+func TestReleaseName(t *testing.T) {
+	e := newEngine(t)
+	c, err := e.CreateContainer(t.Context(), ContainerSpec{Name: "one", Image: "busybox", NetworkMode: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		id, left    string
+		held, moved bool
+	}{
+		{newID(), e.dir(c.ID), true, false},
+		{c.ID, e.dir(c.ID), false, true},
+		{c.ID, e.dir(newID()), false, false},
+		{c.ID, "", false, false},
+	} {
+		if err := e.writeName("one", c.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.releaseName("one", step.id, step.left); err != nil {
+			t.Error(err)
+		}
+		_, held := e.idOfName("one")
+		err := os.Remove(filepath.Join(e.dir(c.ID), "name"))
+		if held != step.held || (err == nil) != step.moved {
+			t.Errorf("%+v: held %v, moved %v", step, held, err)
 		}
 	}
 }

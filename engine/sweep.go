@@ -33,7 +33,7 @@ func (e *Engine) trashDir(id string, opts RemoveOptions) string {
 
 // clear deletes what is left of a container that is out of sight, in dir.
 func (e *Engine) clear(ctx context.Context, c *Container, dir string, withVolumes bool) error {
-	if err := e.releaseName(c.Spec.Name, c.ID); err != nil {
+	if err := e.releaseName(c.Spec.Name, c.ID, dir); err != nil {
 		return err
 	}
 	fault.Point("remove: name released")
