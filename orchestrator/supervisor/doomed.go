@@ -3,6 +3,8 @@ package supervisor
 import (
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,17 +47,57 @@ func (c *container) spare(r *run) {
 	c.s.link.Drop(c.id)
 }
 
-// unmount lets a container's root go, beside everything else. It may be nil.
+// An unmount also writes out what others have just written, their files too
+// that are about to be deleted. So it waits until nobody is about to remove more.
+type unmounts struct {
+	mu    sync.Mutex
+	roots []*os.File
+	timer *time.Timer
+	left  int // also those under way
+}
+
+// nextRemoval is for how long after a removal another one may follow.
+const nextRemoval = 100 * time.Millisecond
+
+// unmount lets a container's root go, after everything else. It may be nil.
 func (s *supervisor) unmount(root *os.File) {
 	if root == nil {
 		return
 	}
-	s.unmounts.Add(1)
-	go func() {
-		s.unmounting.Lock() // fifty would need fifty threads
+	u := &s.unmounts
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.roots = append(u.roots, root)
+	u.left++
+	if u.timer == nil {
+		u.timer = time.AfterFunc(nextRemoval, s.unmountAll)
+	} else {
+		u.timer.Reset(nextRemoval)
+	}
+}
+
+// unmountAll lets go what has been kept until now.
+func (s *supervisor) unmountAll() {
+	u := &s.unmounts
+	u.mu.Lock()
+	roots := u.roots
+	u.roots = nil
+	u.mu.Unlock()
+	if len(roots) == 0 {
+		return
+	}
+	for _, root := range roots { // one after the other: fifty would need fifty threads
 		root.Close()
-		s.unmounting.Unlock()
-		s.unmounts.Add(-1)
-		s.leaveIfIdle()
-	}()
+	}
+	u.mu.Lock()
+	u.left -= len(roots)
+	u.mu.Unlock()
+	s.leaveIfIdle()
+}
+
+// none says that no root is kept and no unmount under way.
+func (u *unmounts) none() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.left == 0
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"compose/engine"
@@ -91,6 +92,7 @@ func TestForcedRemoval(t *testing.T) {
 	if err := h.client.Remove(t.Context(), id, true, false); err != nil {
 		t.Fatal(err)
 	}
+	h.soon("its root is let go", func() bool { return h.held() == 0 })
 	own := h.container("own", "sleep 0.2; exit 3", func(s *engine.ContainerSpec) { s.AutoRemove = true })
 	h.start(own)
 	if h.held() != 1 {
@@ -107,5 +109,43 @@ func TestForcedRemoval(t *testing.T) {
 			}
 		}
 		return err == nil && h.held() == 0
+	})
+}
+
+// TestUnmountsWait has the roots of containers that are removed one after the
+// other kept until no more of them follow, or nobody is left who would ask.
+func TestUnmountsWait(t *testing.T) {
+	open := func() *os.File {
+		root, err := os.Open("/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return root
+	}
+	isOpen := func(f *os.File) bool { _, err := f.Stat(); return err == nil }
+	synctest.Test(t, func(t *testing.T) {
+		s := &supervisor{connections: 1}
+		a, b, c := open(), open(), open()
+		s.unmount(nil)
+		if !s.unmounts.none() {
+			t.Error("something is kept of a container that had no root")
+		}
+		s.unmount(a)
+		time.Sleep(nextRemoval - 1)
+		s.unmount(b)
+		time.Sleep(nextRemoval - 1)
+		if !isOpen(a) || !isOpen(b) || s.unmounts.none() {
+			t.Error("roots are let go while others may follow")
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if isOpen(a) || isOpen(b) || !s.unmounts.none() {
+			t.Error("roots are kept")
+		}
+		s.unmount(c)
+		s.disconnected()
+		if isOpen(c) || !s.unmounts.none() {
+			t.Error("a root is kept, and nobody is connected")
+		}
 	})
 }

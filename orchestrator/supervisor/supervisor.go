@@ -18,7 +18,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -85,8 +84,7 @@ type supervisor struct {
 	met         bool // somebody has connected
 	leaving     bool
 
-	unmounts   atomic.Int32 // of containers' roots, under way
-	unmounting sync.Mutex   // one at a time
+	unmounts unmounts // of containers' roots
 }
 
 func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
@@ -168,6 +166,9 @@ func (s *supervisor) disconnected() {
 		debug.SetGCPercent(frugal)
 	}
 	s.mu.Unlock()
+	if last {
+		s.unmountAll()
+	}
 	s.leaveIfIdle()
 	s.mu.Lock()
 	last = last && !s.leaving
@@ -223,7 +224,7 @@ func (s *supervisor) leaveIfIdle() {
 
 // idle says that nothing keeps us. The caller holds s.mu.
 func (s *supervisor) idle() bool {
-	if !s.met || s.connections > 0 || s.leaving || s.unmounts.Load() > 0 {
+	if !s.met || s.connections > 0 || s.leaving || !s.unmounts.none() {
 		return false
 	}
 	for _, c := range s.containers {
