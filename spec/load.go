@@ -158,7 +158,11 @@ func (o Options) options(steps []cli.ProjectOptionsFn) (*cli.ProjectOptions, err
 		cli.WithDefaultProfiles(o.Profiles...),
 		cli.WithName(o.ProjectName),
 	)...)
-	return options, asNoFile(err)
+	if err != nil {
+		return options, asNoFile(err)
+	}
+	withFewCasts(options)
+	return options, nil
 }
 
 func asNoFile(err error) error {
