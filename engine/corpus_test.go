@@ -234,7 +234,7 @@ func (c *corpusCase) run(archive *txtar.Archive) {
 		c.t.Fatalf("%v\n%s", err, &c.log)
 	}
 	c.checkConfig(img)
-	lowers, err := c.engine.Images().Lowers(c.t.Context(), img)
+	lowers, err := c.engine.Images().Lowers(c.t.Context(), img.ID)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func (e *Engine) prepareVolumes(ctx context.Context, c *Container, img *image.Im
 	if len(fills) == 0 {
 		return nil
 	}
-	lowers, err := e.images.Lowers(ctx, img)
+	lowers, err := e.images.Lowers(ctx, img.ID)
 	if err != nil || len(lowers) == 0 {
 		return err
 	}

@@ -24,11 +24,7 @@ func (e *Engine) Diff(ctx context.Context, id string) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := e.images.Get(ctx, c.ImageID)
-	if err != nil {
-		return nil, err
-	}
-	lowers, err := e.lowers(ctx, img)
+	lowers, err := e.lowers(ctx, c.ImageID)
 	if err != nil {
 		return nil, err
 	}

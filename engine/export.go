@@ -22,7 +22,7 @@ import (
 
 // ExportImage writes the files of an image as a tar archive.
 func (e *Engine) ExportImage(ctx context.Context, img *image.Image, w io.Writer) error {
-	lowers, err := e.images.Lowers(ctx, img)
+	lowers, err := e.images.Lowers(ctx, img.ID)
 	if err != nil {
 		return err
 	}
@@ -89,11 +89,7 @@ func (e *Engine) inContainer(ctx context.Context, id string, fn func(tree) error
 		}
 		return fn(tree{root, c.UserNS})
 	}
-	img, err := e.images.Get(ctx, c.ImageID)
-	if err != nil {
-		return err
-	}
-	lowers, err := e.lowers(ctx, img)
+	lowers, err := e.lowers(ctx, c.ImageID)
 	if err != nil {
 		return err
 	}

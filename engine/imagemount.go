@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/engine/image"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -18,11 +20,11 @@ import (
 // of the image's layers, or of the same directory in each.
 func (e *Engine) imageMount(m Mount) (specs.Mount, error) {
 	out := specs.Mount{Destination: path.Clean(m.Target), Type: "bind", Options: []string{"rbind", "rprivate", "ro"}}
-	img, err := e.images.Get(context.Background(), m.ImageID)
-	if err != nil {
+	lowers, err := e.images.Lowers(context.Background(), m.ImageID)
+	var gone *image.NotFoundError
+	if errors.As(err, &gone) {
 		return out, fmt.Errorf("its image %s is gone: create the container again", m.Source)
 	}
-	lowers, err := e.images.Lowers(context.Background(), img)
 	if err != nil {
 		return out, err
 	}

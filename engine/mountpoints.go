@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"compose/engine/image"
 )
 
 // mountPoints are what every container has something mounted on. They are the
@@ -28,8 +26,8 @@ var mountPoints = []struct {
 }
 
 // lowers are the layers below a container's own, the top one first.
-func (e *Engine) lowers(ctx context.Context, img *image.Image) ([]string, error) {
-	dirs, err := e.images.Lowers(ctx, img)
+func (e *Engine) lowers(ctx context.Context, imageID string) ([]string, error) {
+	dirs, err := e.images.Lowers(ctx, imageID)
 	if err != nil {
 		return nil, err
 	}

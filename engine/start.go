@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/external"
+	"compose/engine/image"
 	"compose/engine/runtime"
 	"compose/internal/fault"
 	"compose/internal/trace"
@@ -44,11 +45,11 @@ type Started struct {
 // fails. A program that cannot be run gives a *runtime.ExecError.
 func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func(*Started)) (*Started, error) {
 	reading := trace.Begin("read the container's image", c.ID)
-	img, err := e.images.Get(ctx, c.ImageID)
-	if err != nil {
+	lowers, err := e.lowers(ctx, c.ImageID)
+	var gone *image.NotFoundError
+	if errors.As(err, &gone) {
 		return nil, fmt.Errorf("the image of container %s is gone: create the container again", c.Spec.Name)
 	}
-	lowers, err := e.lowers(ctx, img)
 	if err != nil {
 		return nil, err
 	}

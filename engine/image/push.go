@@ -145,7 +145,7 @@ func (p *push) run(ctx context.Context) (Pushed, error) {
 // manifestOf is the manifest that the image came with, if it is of these very
 // blobs, or a new one in Docker's form.
 func (s *Store) manifestOf(img *Image, config ocispec.Descriptor, layers []ocispec.Descriptor) (raw []byte, mediaType string, err error) {
-	ix, err := s.readIndex()
+	ix, err := s.known()
 	if err != nil {
 		return nil, "", err
 	}

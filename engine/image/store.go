@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -35,6 +36,7 @@ type Store struct {
 	layers string
 
 	pushing sync.Map // repository -> *sync.Mutex: two names of one take turns
+	seen    atomic.Pointer[seenIndex]
 }
 
 // Open returns the store of a root. It reads nothing yet.
@@ -65,6 +67,41 @@ func (s *Store) readIndex() (*index, error) {
 		return nil, err
 	}
 	return ix, nil
+}
+
+// seenIndex is the index as it was read last, which nobody changes. Its file is
+// kept open: another index is another file, and cannot have its number. (Only
+// damage would change the file itself.)
+type seenIndex struct {
+	*index
+	file *os.File
+	info os.FileInfo
+}
+
+// known is what readIndex returns, and not to be changed. Fifty containers that
+// are made or started at once have it read once.
+func (s *Store) known() (*index, error) {
+	if seen := s.seen.Load(); seen != nil {
+		if info, err := os.Stat(s.indexPath()); err == nil && os.SameFile(seen.info, info) && info.ModTime().Equal(seen.info.ModTime()) {
+			return seen.index, nil
+		}
+	}
+	file, err := os.Open(s.indexPath())
+	if err != nil {
+		return s.readIndex() // which knows what that means
+	}
+	info, err := file.Stat()
+	if err == nil {
+		var ix *index
+		if ix, err = s.readIndex(); err == nil { // a later one perhaps: then it is read again
+			if before := s.seen.Swap(&seenIndex{ix, file, info}); before != nil {
+				before.file.Close()
+			}
+			return ix, nil
+		}
+	}
+	file.Close()
+	return nil, err
 }
 
 // change edits the index under its lock. Nothing is written if edit fails.
@@ -123,7 +160,7 @@ func (ix *index) find(ref string) (string, error) {
 
 // Get returns the image that ref names, or *NotFoundError.
 func (s *Store) Get(_ context.Context, ref string) (*Image, error) {
-	ix, err := s.readIndex()
+	ix, err := s.known()
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +173,7 @@ func (s *Store) Get(_ context.Context, ref string) (*Image, error) {
 
 // List returns all images, the newest first.
 func (s *Store) List(context.Context) ([]*Image, error) {
-	ix, err := s.readIndex()
+	ix, err := s.known()
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +196,7 @@ func (s *Store) List(context.Context) ([]*Image, error) {
 
 func (s *Store) load(ix *index, id string) (*Image, error) {
 	r := ix.Images[id]
-	img := &Image{ID: id, Layers: r.Layers, Created: r.Created, RepoDigests: r.Digests, Tagged: r.Tagged}
+	img := &Image{ID: id, Layers: slices.Clone(r.Layers), Created: r.Created, RepoDigests: slices.Clone(r.Digests), Tagged: r.Tagged}
 	data, err := os.ReadFile(s.blobPath(digest.Digest(id)))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of image %s: %w", shortID(id), err)
@@ -192,14 +229,22 @@ func (s *Store) load(ix *index, id string) (*Image, error) {
 	return img, nil
 }
 
-// Lowers are the directories of the image's unpacked layers, the top one
-// first, as an overlay wants them.
-func (s *Store) Lowers(_ context.Context, img *Image) ([]string, error) {
-	dirs := make([]string, 0, len(img.Layers))
-	for i := len(img.Layers) - 1; i >= 0; i-- {
-		dir, ok := s.LayerByChainID(img.Layers[i].ChainID)
+// Lowers are the directories of an image's unpacked layers, the top one first,
+// as an overlay wants them; *NotFoundError where no image has the ID.
+func (s *Store) Lowers(_ context.Context, id string) ([]string, error) {
+	ix, err := s.known()
+	if err != nil {
+		return nil, err
+	}
+	r := ix.Images[id]
+	if r == nil {
+		return nil, &NotFoundError{Ref: id}
+	}
+	dirs := make([]string, 0, len(r.Layers))
+	for i := len(r.Layers) - 1; i >= 0; i-- {
+		dir, ok := s.LayerByChainID(r.Layers[i].ChainID)
 		if !ok {
-			return nil, fmt.Errorf("a layer of image %s is missing below %s: remove the image and pull or build it again", shortID(img.ID), s.layers)
+			return nil, fmt.Errorf("a layer of image %s is missing below %s: remove the image and pull or build it again", shortID(id), s.layers)
 		}
 		dirs = append(dirs, dir)
 	}

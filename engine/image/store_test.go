@@ -87,13 +87,50 @@ func TestImport(t *testing.T) {
 	if _, err := s.Get(ctx, "greeter"); !errors.As(err, &missing) {
 		t.Errorf("greeter:latest: %v", err)
 	}
-	lowers, err := s.Lowers(ctx, img)
+	lowers, err := s.Lowers(ctx, img.ID)
 	if err != nil || len(lowers) != 1 {
 		t.Fatalf("%v, %v", lowers, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(filepath.Join(lowers[0], "etc/motd"), &st); err != nil || st.Uid != 7 || st.Gid != 8 || st.Mode&0o7777 != 0o640 {
 		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// TestKnownIndex has another process change the index while this one knows it,
+// and a caller change what it was given.
+func TestKnownIndex(t *testing.T) {
+	s, _ := newStore(t)
+	ctx := context.Background()
+	img, err := s.Import(ctx, bytes.NewReader(archive(t, tar.Header{Name: "a"})), "one", ImportOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(s.roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // its files' numbers come again
+		for _, change := range []func() error{
+			func() error { return other.Tag(ctx, "one", "two") },
+			func() error { _, err := other.Remove(ctx, "two", RemoveOptions{}); return err },
+		} {
+			before, err := s.Get(ctx, "one")
+			if err != nil {
+				t.Fatal(err)
+			}
+			before.Layers[0].ChainID = "none"
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			after, err := s.Get(ctx, "one")
+			if err != nil || len(after.RepoTags) == len(before.RepoTags) || after.Layers[0] != img.Layers[0] {
+				t.Fatalf("%v became %v (layers %v), %v", before.RepoTags, after.RepoTags, after.Layers, err)
+			}
+		}
+	}
+	if _, err := s.Lowers(ctx, "sha256:none"); !errors.As(err, new(*NotFoundError)) {
+		t.Errorf("the layers of no image: %v", err)
 	}
 }
 
@@ -243,7 +280,7 @@ func TestPullUnsynced(t *testing.T) {
 	if img, err = s.Pull(context.Background(), ref, PullOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	lowers, err := s.Lowers(context.Background(), img)
+	lowers, err := s.Lowers(context.Background(), img.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (s *Store) WhileThere(id string, fn func() error) error {
 		return fmt.Errorf("lock the image store: %w", err)
 	}
 	defer lock.Unlock()
-	ix, err := s.readIndex()
+	ix, err := s.known()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ type CacheLayer struct {
 
 // CacheLayers are the layers that no image has.
 func (s *Store) CacheLayers() ([]CacheLayer, error) {
-	ix, err := s.readIndex()
+	ix, err := s.known()
 	if err != nil {
 		return nil, err
 	}
