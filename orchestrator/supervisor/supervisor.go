@@ -25,6 +25,7 @@ import (
 	"compose/engine"
 	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/headroom"
 	"compose/internal/resident"
 	"compose/internal/roots"
 	"compose/internal/trace"
@@ -43,6 +44,7 @@ const (
 func Main() int {
 	initialised := trace.SinceStart("initialise", "").Over()
 	debug.SetGCPercent(quick)
+	headroom.Make() // for when containers come up; what stays empty is given back after that
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	link, order, left, err := keeper.Open()
 	if err != nil {
