@@ -48,16 +48,16 @@ func (c *container) spare(r *run) {
 }
 
 // An unmount also writes out what others have just written, their files too
-// that are about to be deleted. So it waits until nobody is about to remove more.
+// that are about to be deleted. So it waits until no more removals follow, or
+// until there is nothing else to do.
 type unmounts struct {
 	mu    sync.Mutex
 	roots []*os.File
 	timer *time.Timer
-	left  int // also those under way
 }
 
 // nextRemoval is for how long after a removal another one may follow.
-const nextRemoval = 100 * time.Millisecond
+const nextRemoval = time.Second
 
 // unmount lets a container's root go, after everything else. It may be nil.
 func (s *supervisor) unmount(root *os.File) {
@@ -68,36 +68,20 @@ func (s *supervisor) unmount(root *os.File) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.roots = append(u.roots, root)
-	u.left++
 	if u.timer == nil {
-		u.timer = time.AfterFunc(nextRemoval, s.unmountAll)
+		u.timer = time.AfterFunc(nextRemoval, u.all)
 	} else {
 		u.timer.Reset(nextRemoval)
 	}
 }
 
-// unmountAll lets go what has been kept until now.
-func (s *supervisor) unmountAll() {
-	u := &s.unmounts
+// all lets go what has been kept until now.
+func (u *unmounts) all() {
 	u.mu.Lock()
 	roots := u.roots
 	u.roots = nil
 	u.mu.Unlock()
-	if len(roots) == 0 {
-		return
-	}
 	for _, root := range roots { // one after the other: fifty would need fifty threads
 		root.Close()
 	}
-	u.mu.Lock()
-	u.left -= len(roots)
-	u.mu.Unlock()
-	s.leaveIfIdle()
-}
-
-// none says that no root is kept and no unmount under way.
-func (u *unmounts) none() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.left == 0
 }

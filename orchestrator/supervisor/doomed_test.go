@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"compose/engine"
+	"compose/internal/filelock"
+	"compose/internal/roots"
 	"compose/orchestrator/keeper"
+	"compose/orchestrator/supervisor/api"
 )
 
 // held says how many roots of containers the supervisor keeps in use.
@@ -113,7 +116,7 @@ func TestForcedRemoval(t *testing.T) {
 }
 
 // TestUnmountsWait has the roots of containers that are removed one after the
-// other kept until no more of them follow, or nobody is left who would ask.
+// other kept until no more of them follow, or there is nothing else to do.
 func TestUnmountsWait(t *testing.T) {
 	open := func() *os.File {
 		root, err := os.Open("/")
@@ -124,28 +127,31 @@ func TestUnmountsWait(t *testing.T) {
 	}
 	isOpen := func(f *os.File) bool { _, err := f.Stat(); return err == nil }
 	synctest.Test(t, func(t *testing.T) {
-		s := &supervisor{connections: 1}
+		dir := t.TempDir()
+		s := &supervisor{roots: roots.Roots{State: dir, Run: dir}, met: true, connections: 1, done: make(chan struct{})}
 		a, b, c := open(), open(), open()
-		s.unmount(nil)
-		if !s.unmounts.none() {
-			t.Error("something is kept of a container that had no root")
-		}
 		s.unmount(a)
 		time.Sleep(nextRemoval - 1)
 		s.unmount(b)
 		time.Sleep(nextRemoval - 1)
-		if !isOpen(a) || !isOpen(b) || s.unmounts.none() {
+		s.leaveIfIdle()
+		if !isOpen(a) || !isOpen(b) {
 			t.Error("roots are let go while others may follow")
 		}
 		time.Sleep(1)
 		synctest.Wait()
-		if isOpen(a) || isOpen(b) || !s.unmounts.none() {
+		if isOpen(a) || isOpen(b) {
 			t.Error("roots are kept")
 		}
 		s.unmount(c)
+		lock, err := filelock.Exclusive(api.SpawnLock(s.roots, s.project)) // somebody is connecting: it stays
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Unlock()
 		s.disconnected()
-		if isOpen(c) || !s.unmounts.none() {
-			t.Error("a root is kept, and nobody is connected")
+		if isOpen(c) {
+			t.Error("a root is kept, and there is nothing else to do")
 		}
 	})
 }

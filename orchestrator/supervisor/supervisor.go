@@ -168,9 +168,6 @@ func (s *supervisor) disconnected() {
 		debug.SetGCPercent(frugal)
 	}
 	s.mu.Unlock()
-	if last {
-		s.unmountAll()
-	}
 	s.leaveIfIdle()
 	s.mu.Lock()
 	last = last && !s.leaving
@@ -205,6 +202,7 @@ func (s *supervisor) leaveIfIdle() {
 	if !idle {
 		return
 	}
+	s.unmounts.all()
 	lock, err := filelock.TryExclusive(api.SpawnLock(s.roots, s.project))
 	if err != nil {
 		return // somebody is just connecting, and will go again
@@ -226,7 +224,7 @@ func (s *supervisor) leaveIfIdle() {
 
 // idle says that nothing keeps us. The caller holds s.mu.
 func (s *supervisor) idle() bool {
-	if !s.met || s.connections > 0 || s.leaving || !s.unmounts.none() {
+	if !s.met || s.connections > 0 || s.leaving {
 		return false
 	}
 	for _, c := range s.containers {
