@@ -37,7 +37,9 @@ func (a *app) exec() error {
 	}
 	caught := make(chan os.Signal, 64)
 	if !a.detach {
-		signals.Catch(caught)
+		if err := signals.Catch(caught); err != nil {
+			return err
+		}
 	}
 	target := runtime.ExecTarget{PID: c.Pid, CgroupPath: c.Cgroup, ByNumber: true}
 	made, err := runtime.Exec(target, p, c.Spec.Linux.Seccomp, nil, [3]*os.File{os.Stdin, os.Stdout, os.Stderr})

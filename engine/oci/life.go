@@ -84,7 +84,9 @@ func (a *app) runToEnd() error {
 		return nil
 	}
 	caught := make(chan os.Signal, 64)
-	signals.Catch(caught)
+	if err := signals.Catch(caught); err != nil {
+		return err
+	}
 	c, made, err := a.make(false)
 	if err != nil {
 		return err

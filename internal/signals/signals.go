@@ -3,24 +3,86 @@
 package signals
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
-// usual are the signals that programs are sent from outside, and that of a
-// child's end.
-var usual = []os.Signal{
-	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
-	syscall.SIGTERM, syscall.SIGCONT, syscall.SIGWINCH, syscall.SIGCHLD,
+// tell is where the handler writes the number of each signal, as one byte.
+//
+//lint:ignore U1000 the assembly uses it
+var tell int32
+
+// addresses are those of the handler and of what it returns to.
+func addresses() (handler, restorer uintptr)
+
+// action is the kernel's struct sigaction.
+type action struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
 }
 
-// Catch has all signals sent to c: the usual ones when it returns, the others a
-// moment later. The Go runtime changes threads four times for each signal that
-// it is to catch. For all 64 that takes as long as making a container, and for
-// one that ends at once it would be in vain.
-func Catch(c chan<- os.Signal) {
-	signal.Notify(c, usual...)
-	time.AfterFunc(10*time.Millisecond, func() { signal.Notify(c) })
+const (
+	onStack     = 0x08000000 // SA_ONSTACK: the one that the Go runtime has made for each thread
+	restart     = 0x10000000 // SA_RESTART
+	hasRestorer = 0x04000000 // SA_RESTORER
+	highest     = 64
+)
+
+// runtimes are the signals that the Go runtime cannot do without: those of
+// faults, and the one by which it interrupts its own threads.
+var runtimes = []os.Signal{syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGURG}
+
+// Catch has all signals sent to c: the runtime's own a moment later, the others
+// when it returns.
+//
+// Not by os/signal: the Go runtime changes threads four times for each signal
+// that it is to catch, and for all 64 that takes as long as making a container.
+// A handler of our own takes their place, which writes into a pipe.
+func Catch(c chan<- os.Signal) error {
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		return fmt.Errorf("catch the signals: %w", err)
+	}
+	tell = int32(pipe[1])
+	own := action{flags: onStack | restart | hasRestorer, mask: 1<<highest - 1}
+	own.handler, own.restorer = addresses()
+	for sig := syscall.Signal(1); sig <= highest; sig++ {
+		if sig == syscall.SIGKILL || sig == syscall.SIGSTOP || ofRuntime(sig) {
+			continue
+		}
+		if _, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&own)), 0, 8, 0, 0); errno != 0 {
+			return fmt.Errorf("catch the signal %d: %w", sig, errno)
+		}
+	}
+	go pass(os.NewFile(uintptr(pipe[0]), "signals"), c)
+	// For a program that ends at once they would be caught in vain.
+	time.AfterFunc(10*time.Millisecond, func() { signal.Notify(c, runtimes...) })
+	return nil
+}
+
+func ofRuntime(sig syscall.Signal) bool {
+	for _, s := range runtimes {
+		if s == sig {
+			return true
+		}
+	}
+	return false
+}
+
+func pass(from *os.File, c chan<- os.Signal) {
+	for buf := make([]byte, 64); ; {
+		n, err := from.Read(buf)
+		if err != nil {
+			return // there is always somebody to write
+		}
+		for _, sig := range buf[:n] {
+			c <- syscall.Signal(sig)
+		}
+	}
 }

@@ -9,7 +9,9 @@ import (
 
 func TestCatch(t *testing.T) {
 	c := make(chan os.Signal, 64)
-	Catch(c)
+	if err := Catch(c); err != nil {
+		t.Fatal(err)
+	}
 	send := func(sig syscall.Signal) {
 		if err := syscall.Kill(os.Getpid(), sig); err != nil {
 			t.Fatal(err)
@@ -29,13 +31,48 @@ func TestCatch(t *testing.T) {
 		}
 	}
 	// Most of them end the process that does not catch them.
-	for _, sig := range usual {
-		await(sig.(syscall.Signal), nil)
+	for sig := syscall.Signal(1); sig <= highest; sig++ {
+		if sig != syscall.SIGKILL && sig != syscall.SIGSTOP && !ofRuntime(sig) {
+			await(sig, nil)
+		}
 	}
+	// The last of those that are caught later, which alone does no harm before.
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	const realtime = 37 // what systemd in a container is told to halt by
-	for _, sig := range []syscall.Signal{syscall.SIGALRM, syscall.SIGIO, realtime, 64} {
-		await(sig, ticker.C)
+	await(syscall.SIGURG, ticker.C)
+	for _, sig := range runtimes {
+		await(sig.(syscall.Signal), nil)
+	}
+}
+
+// TestMany has signals come while all threads are busy with something else.
+func TestMany(t *testing.T) {
+	c := make(chan os.Signal)
+	if err := Catch(c); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 2 {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = make([]byte, 1<<12)
+				}
+			}
+		}()
+	}
+	for range 30 {
+		if err := syscall.Kill(os.Getpid(), 40); err != nil {
+			t.Fatal(err)
+		}
+		for sig := range c {
+			if sig == syscall.Signal(40) {
+				break
+			}
+		}
 	}
 }

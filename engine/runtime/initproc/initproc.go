@@ -46,7 +46,10 @@ func become(path string, command []string) int {
 func run(command []string) int {
 	// Before the child exists, so that no signal for it is lost.
 	caught := make(chan os.Signal, 64)
-	signals.Catch(caught)
+	if err := signals.Catch(caught); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 126
+	}
 	path, code, err := find(command[0])
 	if err == nil {
 		var pid int
