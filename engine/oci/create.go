@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path" // path/filepath initialises after the heavy libraries
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"compose/engine/runtime"
 	"compose/internal/roots"
+	"compose/internal/sealed"
 	"compose/internal/statefile"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -40,6 +42,12 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 	if err := c.loadBundle(a.root); err != nil {
 		return nil, nil, err
 	}
+	if !ownPIDs(c.Spec) {
+		// As in exec; in a namespace of its own it is the first and alone.
+		if err := sealed.Again(); err != nil {
+			return nil, nil, err
+		}
+	}
 	if c.NoProcess && !gated {
 		return nil, nil, fmt.Errorf("container %s has no program to run: process is not set in its config.json", id)
 	}
@@ -66,6 +74,13 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 		return nil, nil, errors.Join(err, c.remove())
 	}
 	return c, made, nil
+}
+
+// ownPIDs says whether a container has a new PID namespace.
+func ownPIDs(spec *specs.Spec) bool {
+	return slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
+		return ns.Type == specs.PIDNamespace && ns.Path == ""
+	})
 }
 
 func (a *app) makeIn(c *container, gated bool) (*runtime.Container, error) {

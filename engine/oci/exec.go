@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
+	"compose/internal/sealed"
 	"compose/internal/signals"
 	"compose/internal/statefile"
 
@@ -18,6 +19,11 @@ import (
 )
 
 func (a *app) exec() error {
+	// Processes of the container see the new one before its execve, when what it
+	// runs is our own binary (CVE-2019-5736).
+	if err := sealed.Again(); err != nil {
+		return err
+	}
 	c, err := a.load()
 	if err != nil {
 		return err
