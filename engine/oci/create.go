@@ -153,6 +153,12 @@ func (c *container) remove() error {
 	}
 	c.Pid, c.Status = 0, specs.StateStopped
 	c.afterStop()
+	for _, name := range []string{c.startFIFO(), c.resultFIFO(), c.file()} {
+		_ = unix.Unlink(name) // if it is there
+	}
+	if unix.Rmdir(c.dir) == nil {
+		return nil
+	}
 	return os.RemoveAll(c.dir)
 }
 

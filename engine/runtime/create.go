@@ -43,16 +43,17 @@ func Create(cfg Config) (*Container, error) {
 		if exe, err = sealed.Exe(); err != nil {
 			return nil, err
 		}
-		defer exe.Close()
 	}
 	label, err := openLabel(spec.Process.ApparmorProfile)
 	if err != nil {
+		exe.Close()
 		return nil, err
 	}
 	defer label.close()
 	c := &creation{cfg: cfg, spec: spec, cgroup: cg, exe: exe, label: label}
 	l, err := spawn(c.prepare)
 	if err != nil {
+		exe.Close()
 		if c.term != nil {
 			c.term.master.Close()
 		}
@@ -141,6 +142,11 @@ type creation struct {
 func (c *creation) prepare(l *launch) error {
 	defer trace.Begin("prepare the process", c.cfg.ID).End()
 	l.early, l.gate = c.cfg.BeforePivot, c.cfg.Gate
+	if c.exe != nil {
+		// The kernel waits for all processors when the last of it is closed. That
+		// is not to be the child in its execve.
+		l.open = append(l.open, c.exe)
+	}
 	if err := c.userNamespace(); err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"compose/internal/fault"
 	"compose/internal/sparsejson"
 	"compose/internal/trace"
@@ -60,13 +62,38 @@ func WriteJSON(path string, v any) error {
 }
 
 // WriteBootJSON is WriteJSON for a file that means nothing after a power loss,
-// as what it describes is gone then too: it is not fsynced.
+// as what it describes is gone then too: it is not fsynced. Only one may write
+// the file at a time.
 func WriteBootJSON(path string, v any) error {
 	data, err := encode(path, v)
 	if err != nil {
 		return err
 	}
-	return replace(path, data, 0o600, (*os.File).Close)
+	tmp := slashpath.Join(slashpath.Dir(path), "."+slashpath.Base(path)+".tmp-boot")
+	fd, err := unix.Open(tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	n, err := unix.Write(fd, data)
+	unix.Close(fd)
+	if err == nil && n < len(data) {
+		err = unix.ENOSPC
+	}
+	if err == nil {
+		// Where one file takes the place of another, ext4 begins to write it out,
+		// and its blocks are given back to the device when it is deleted: a
+		// millisecond. Where the two change names it does not.
+		if unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE) == nil {
+			_ = unix.Unlink(tmp) // the next writer makes it empty
+			return nil
+		}
+		err = unix.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = unix.Unlink(tmp)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
 }
 
 // encode is the content of a file that holds v.
@@ -82,23 +109,6 @@ func encode(path string, v any) ([]byte, error) {
 func Write(path string, data []byte, mode fs.FileMode) error {
 	defer trace.Begin("write durably", path).End()
 	fault.Point("statefile: before the write")
-	err := replace(path, data, mode, func(f *os.File) error {
-		if err := f.Sync(); err != nil {
-			f.Close()
-			return err
-		}
-		fault.Point("statefile: before the rename")
-		return f.Close()
-	})
-	if err != nil {
-		return err
-	}
-	fault.Point("statefile: after the rename")
-	return SyncDir(slashpath.Dir(path))
-}
-
-// replace puts a new file in the place of path; finish ends its writing.
-func replace(path string, data []byte, mode fs.FileMode, finish func(*os.File) error) error {
 	dir := slashpath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+slashpath.Base(path)+".tmp-*")
 	if err != nil {
@@ -116,15 +126,19 @@ func replace(path string, data []byte, mode fs.FileMode, finish func(*os.File) e
 	if err := f.Chmod(mode); err != nil {
 		return fail(err)
 	}
-	if err := finish(f); err != nil {
-		os.Remove(tmp)
-		return err
+	if err := f.Sync(); err != nil {
+		return fail(err)
+	}
+	fault.Point("statefile: before the rename")
+	if err := f.Close(); err != nil {
+		return fail(err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
 		os.Remove(tmp)
 		return err
 	}
-	return nil
+	fault.Point("statefile: after the rename")
+	return SyncDir(dir)
 }
 
 // Sweep deletes the temporary files that writers have left in dir who were

@@ -36,6 +36,32 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestBoot is TestReplace for what is not fsynced, beside what a writer that was
+// killed has left.
+func TestBoot(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "one.json")
+	for _, name := range []string{"first, which is longer", "second", "third"} {
+		left := filepath.Join(dir, ".one.json.tmp-boot")
+		if err := os.WriteFile(left, make([]byte, 100), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteBootJSON(path, record{1, name}); err != nil {
+			t.Fatal(err)
+		}
+		var got record
+		if err := ReadJSON(path, &got); err != nil || got.Name != name {
+			t.Errorf("read %+v, %v", got, err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("beside it lie %v, %v", list, err)
+	}
+}
+
 // TestUnreadable tells a file that is not there, one that is damaged and one
 // of a later format apart.
 func TestUnreadable(t *testing.T) {
