@@ -4,6 +4,7 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 var (
 	walk   = flag.Bool("walk", false, "kill once at each fault point, in each verb and each of our processes that pass it")
 	walkAt = flag.String("walk-at", "", "only where this is a part of \"<verb>: <process>@<point>\"")
+	walkOf = flag.String("walk-of", "", "only these verbs, as a regular expression")
 )
 
 // stage is a verb that is walked through: what comes before it, and the verb.
@@ -32,7 +34,11 @@ func TestWalk(t *testing.T) {
 	w := newWorld(t, 1, r)
 	began := time.Now()
 	passed := map[string][]stage{}
+	of := regexp.MustCompile("^(" + *walkOf + ")$")
 	for _, s := range stages() {
+		if *walkOf != "" && !of.MatchString(s.name) {
+			continue
+		}
 		for point := range w.passes(s) {
 			passed[point] = append(passed[point], s)
 		}
