@@ -137,7 +137,7 @@ func TestRoomForFiles(t *testing.T) {
 	}
 	defer waiting.Wait() // there is no project
 	defer stdin.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		status, err := os.ReadFile("/proc/" + strconv.Itoa(waiting.Process.Pid) + "/status")
 		if err != nil {
 			t.Fatal(err)

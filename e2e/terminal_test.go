@@ -177,9 +177,11 @@ func TestCtrlC(t *testing.T) {
 	dir := h.project("fg", "compose.yaml", `services:
   polite:
     image: busybox
+    stop_grace_period: 3m
     command: sh -c 'trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.1; done'
   stubborn:
     image: busybox
+    stop_grace_period: 3m
     command: sh -c 'trap "echo never" TERM; echo deaf; while :; do sleep 0.1; done'
     profiles: [stubborn]
 `)
