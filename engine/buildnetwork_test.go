@@ -14,7 +14,7 @@ func TestStepNetworks(t *testing.T) {
 	s := &stepSides{engine: e}
 	until := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("not in time: %s", what)
 			}
