@@ -133,7 +133,7 @@ func (h *host) count(ours []int) counts {
 	c["cgroups"] = len(allDirsNamed("/sys/fs/cgroup", "compose-"+r.Tag()))
 	c["mounts"] = len(linesWith("/proc/self/mountinfo", h.root+"/", "compose-"+r.Tag()))
 	c["links"] = len(links(r.Tag()))
-	c["firewall lines"] = len(outputWith("compose-"+r.Tag(), "nft", "list", "ruleset"))
+	c["firewall lines"] = len(outputWith("cb"+r.Tag(), "nft", "list", "ruleset"))
 	c["processes"] = len(processesOf(h.root, "compose-"+r.Tag()))
 	for name, top := range map[string]string{"files of the state": r.State, "files in the run directory": r.Run} {
 		_ = filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
