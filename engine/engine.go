@@ -34,6 +34,7 @@ type Engine struct {
 	networks *netbridge.Manager
 	volumes  *volumes.Store
 	bottom   func() (string, error) // the layer of the mount points
+	ahead    ahead
 
 	// Attended says whether somebody looks after a project's containers who will
 	// write how they end; nil: nobody but the caller.
@@ -124,7 +125,7 @@ func (e *Engine) Containers(_ context.Context, f Filter) ([]*Container, error) {
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		c, err := e.read(entry.Name())
+		c, err := e.readOnce(entry.Name())
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed in the meantime
 		}
@@ -232,7 +233,7 @@ func isID(s string) bool {
 // State returns what is true of a container now. A process that is gone
 // without a word, after a crash of the host say, is reported as exited.
 func (e *Engine) State(id string) (*State, error) {
-	s, err := e.StateOnRecord(id)
+	s, err := e.stateOnce(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(e.configPath(id)); err != nil {
 			return nil, &NotFoundError{id}

@@ -24,6 +24,7 @@ func newDownCommand(app *App) *cobra.Command {
 			}
 			opts.Services = args
 			opts.Timeout = seconds(timeout, cmd.Flags().Changed("timeout"))
+			app.openAhead()
 			sel, err := app.selection(cmd.Context(), args)
 			if err != nil {
 				return err

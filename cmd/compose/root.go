@@ -35,6 +35,7 @@ type App struct {
 	old                     oldFlags
 	dryRunSteps             int // printed
 	remotes                 *remotes
+	hosts                   <-chan openedHost // where openAhead puts it; nil: it was not called
 
 	args       []string // the command line
 	onlyBuilds bool     // the verb does nothing but build

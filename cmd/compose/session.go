@@ -17,6 +17,7 @@ import (
 	"compose/engine/build"
 	"compose/engine/build/progress"
 	"compose/internal/headroom"
+	"compose/internal/roots"
 	"compose/internal/trace"
 	"compose/orchestrator"
 	"compose/spec"
@@ -119,9 +120,7 @@ func (app *App) session(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	opening := trace.Begin("open the engine", "")
-	host, err := orchestrator.OpenHost(r)
-	opening.End()
+	host, err := app.host(r)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +138,45 @@ func (app *App) session(ctx context.Context) (*session, error) {
 		s.DryRun = app.Stdout
 	}
 	return s, nil
+}
+
+// host opens the host, or waits until that has been done.
+func (app *App) host(r roots.Roots) (orchestrator.Host, error) {
+	if app.hosts != nil {
+		h := <-app.hosts
+		app.hosts = nil
+		return h.Host, h.err
+	}
+	defer trace.Begin("open the engine", "").End()
+	return orchestrator.OpenHost(r)
+}
+
+// openedHost is a host, or why there is none.
+type openedHost struct {
+	orchestrator.Host
+	err error
+}
+
+// openAhead begins to open the host and to read what is on record of its
+// containers, for a verb that loads the files before it asks for a session.
+// Without containers it leaves all to the session: files that cannot be loaded
+// leave a host as it was.
+func (app *App) openAhead() {
+	r, err := app.roots()
+	if err != nil || os.Geteuid() != 0 {
+		return
+	}
+	if _, err := os.Stat(r.Containers()); err != nil {
+		return
+	}
+	hosts := make(chan openedHost, 1)
+	app.hosts = hosts
+	go func() {
+		opening := trace.Begin("open the engine", "")
+		host, err := orchestrator.OpenHostAhead(r)
+		opening.End()
+		hosts <- openedHost{host, err}
+	}()
 }
 
 // close shows the last state of the progress.
@@ -267,6 +305,7 @@ func (s *session) logs(noColor, noPrefix, timestamps bool) *render.Logs {
 
 // steer runs a verb on existing containers.
 func (app *App) steer(cmd *cobra.Command, services []string, verb func(context.Context, *session, orchestrator.Selection) error) error {
+	app.openAhead()
 	sel, err := app.selection(cmd.Context(), services)
 	if err != nil {
 		return err

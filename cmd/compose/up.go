@@ -99,6 +99,7 @@ func (f *upFlags) check() error {
 
 func runUp(cmd *cobra.Command, app *App, f *upFlags, services []string) error {
 	ctx := cmd.Context()
+	app.openAhead()
 	p, err := app.selectedProject(ctx, services, f.noDeps)
 	if err != nil {
 		return err
