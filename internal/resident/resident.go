@@ -18,24 +18,40 @@ func Unmap() {
 	if err != nil {
 		return
 	}
-	for line := range strings.Lines(string(maps)) {
-		from, to, ok := readOnlyFile(line)
-		if ok {
-			// That one cannot be given back is no matter.
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
-		}
+	for _, r := range unchanged(string(maps)) {
+		// That one cannot be given back is no matter.
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_DONTNEED)
 	}
 }
 
-// readOnlyFile parses a line of /proc/<pid>/maps that is about a file which
-// nobody can have changed in memory, like "400000-401000 r-xp 0 fe:00 17 /bin/x".
-func readOnlyFile(line string) (from, to uintptr, ok bool) {
-	f := strings.Fields(line)
-	if len(f) < 5 || f[4] == "0" || f[1] != "r-xp" && f[1] != "r--p" {
-		return 0, 0, false
+type region struct{ from, to uintptr }
+
+// unchanged are the regions of the binary, by /proc/<pid>/maps, that nobody can
+// have changed in memory. Where there are libraries, as in a test's binary that
+// is built with cgo, there are none: the loader has written into parts that are
+// read-only by now.
+func unchanged(maps string) (list []region) {
+	binary := ""
+	for line := range strings.Lines(maps) {
+		f := strings.Fields(line) // "400000-401000 r-xp 0 fe:00 17 /bin/x"
+		if len(f) < 5 || f[4] == "0" {
+			continue
+		}
+		if file := f[3] + " " + f[4]; binary == "" {
+			binary = file
+		} else if file != binary {
+			return nil
+		}
+		if r, ok := parse(f[0]); ok && (f[1] == "r-xp" || f[1] == "r--p") {
+			list = append(list, r)
+		}
 	}
-	begin, end, _ := strings.Cut(f[0], "-")
-	a, err1 := strconv.ParseUint(begin, 16, 64)
-	b, err2 := strconv.ParseUint(end, 16, 64)
-	return uintptr(a), uintptr(b), err1 == nil && err2 == nil && a < b
+	return list
+}
+
+func parse(text string) (region, bool) {
+	begin, end, _ := strings.Cut(text, "-")
+	from, err1 := strconv.ParseUint(begin, 16, 64)
+	to, err2 := strconv.ParseUint(end, 16, 64)
+	return region{uintptr(from), uintptr(to)}, err1 == nil && err2 == nil && from < to
 }

@@ -2,6 +2,7 @@ package resident
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,17 +32,20 @@ func TestUnmap(t *testing.T) {
 	}
 }
 
-func TestReadOnlyFile(t *testing.T) {
-	for line, want := range map[string]bool{
-		"400000-401000 r-xp 00000000 fe:00 17 /bin/x\n": true,
-		"400000-401000 r--p 00000000 fe:00 17 /\n":      true,
-		"400000-401000 rw-p 00000000 fe:00 17 /bin/x\n": false,
-		"400000-401000 r-xp 00000000 00:00 0 [vdso]\n":  false,
-		"401000-400000 r-xp 00000000 fe:00 17 /bin/x\n": false,
-		"nonsense\n": false,
+func TestUnchanged(t *testing.T) {
+	const (
+		text   = "400000-401000 r-xp 00000000 fe:00 17 /bin/x\n"
+		data   = "401000-402000 r--p 00001000 fe:00 17 /bin/x\n"
+		others = "402000-403000 rw-p 00002000 fe:00 17 /bin/x\n7000-8000 rw-p 00000000 00:00 0\n9000-a000 r-xp 00000000 00:00 0 [vdso]\nnonsense\n501000-500000 r-xp 00000000 fe:00 17 /bin/x\n"
+		loader = "7f0000-7f1000 r-xp 00000000 fe:00 18 /lib/ld.so\n"
+	)
+	for maps, want := range map[string][]region{
+		text + data + others:          {{0x400000, 0x401000}, {0x401000, 0x402000}},
+		text + data + others + loader: nil,
+		"":                            nil,
 	} {
-		if from, to, ok := readOnlyFile(line); ok != want || ok && (from != 0x400000 || to != 0x401000) {
-			t.Errorf("%q: %x-%x, %v", line, from, to, ok)
+		if got := unchanged(maps); !slices.Equal(got, want) {
+			t.Errorf("%q: %x, want %x", maps, got, want)
 		}
 	}
 }
