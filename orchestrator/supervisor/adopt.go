@@ -43,6 +43,7 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 		}
 		state := *record
 		if b, ok := underWay(left, cfg.ID); ok {
+			s.follows = true
 			delete(over, cfg.ID)
 			c := s.known(cfg, &state)
 			wg.Go(func() { c.adoptStart(ctx, b, left) })
@@ -55,6 +56,7 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 		}
 		switch state.Status {
 		case engine.Running, engine.Paused:
+			s.follows = true
 			delete(over, cfg.ID)
 			c := s.known(cfg, &state)
 			wg.Go(func() { c.adopt(ctx, left) })
@@ -63,6 +65,7 @@ func (s *supervisor) adoptAll(left map[string]*os.File) error {
 			defer c.restartSoon()
 		case engine.Exited:
 			if cfg.Spec.AutoRemove { // the last supervisor had no time left for that
+				s.follows = true
 				s.leaveCode(cfg.ID, state.ExitCode)
 				if err := s.engine.RemoveContainer(ctx, cfg.ID, engine.RemoveOptions{Volumes: true}); err != nil {
 					fmt.Fprintf(os.Stderr, "supervisor: container %s: remove it: %v\n", cfg.Spec.Name, err)

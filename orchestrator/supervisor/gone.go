@@ -55,9 +55,25 @@ func (s *supervisor) dropCodes(age time.Duration) {
 			_ = os.Remove(filepath.Join(s.goneDir(), e.Name())) // tried again
 		}
 	}
-	if age == 0 {
-		_ = os.Remove(s.goneDir()) // likewise
+}
+
+// dropCodesAtLast is for when we leave. Who waited for a container that we have
+// started is connected to us until that is answered, and so we do not leave. Who
+// was connected to one that was killed may not have come yet: what we have taken
+// over from that one, or found, stays for its time, and goes with those after us.
+func (s *supervisor) dropCodesAtLast() {
+	age := time.Duration(0)
+	if s.follows {
+		age = goneFor
 	}
+	s.dropCodes(age)
+	_ = os.Remove(s.goneDir()) // where it is empty
+}
+
+// codesLeft says whether one before us has left exit codes.
+func (s *supervisor) codesLeft() bool {
+	_, err := os.Stat(s.goneDir())
+	return err == nil
 }
 
 // exitCodeOf is that of a container that was removed under our eyes, or those

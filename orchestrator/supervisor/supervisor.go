@@ -86,6 +86,8 @@ type supervisor struct {
 	met         bool // somebody has connected
 	leaving     bool
 
+	follows bool // one that was killed: somebody may still be about to ask again
+
 	unmounts unmounts // of containers' roots
 }
 
@@ -98,6 +100,7 @@ func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*superv
 	if s.engine, err = engine.Open(s.roots); err != nil {
 		return nil, err
 	}
+	s.follows = s.codesLeft()
 	if err := s.adoptAll(left); err != nil {
 		return nil, err
 	}
@@ -215,7 +218,7 @@ func (s *supervisor) leaveIfIdle() {
 	}
 	s.leaving = true
 	fault.Point("supervisor: leaving")
-	s.dropCodes(0)
+	s.dropCodesAtLast()
 	_ = os.Remove(api.Socket(s.roots, s.project))
 	fault.Point("supervisor: socket removed")
 	s.listener.Close()
