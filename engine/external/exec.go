@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
+	"compose/internal/timerslack"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -79,7 +80,11 @@ func (r *Runtime) Exec(init int, p *specs.Process, groups []string, stdio [3]*os
 	}
 	var fd int
 	attr.PidFD = &fd
-	child, err := os.StartProcess(cmd.Path, cmd.Args, &os.ProcAttr{Files: append(slices.Clone(files), order), Sys: attr})
+	var child *os.Process
+	err = timerslack.Outside(func() (err error) {
+		child, err = os.StartProcess(cmd.Path, cmd.Args, &os.ProcAttr{Files: append(slices.Clone(files), order), Sys: attr})
+		return err
+	})
 	if err != nil {
 		if made.Console != nil {
 			made.Console.Close()

@@ -21,6 +21,7 @@ import (
 
 	"compose/engine/runtime"
 	"compose/engine/runtime/initproc"
+	"compose/internal/timerslack"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -237,7 +238,7 @@ func (r *Runtime) run(stdio [3]*os.File, args ...string) error {
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	err := cmd.Run()
+	err := timerslack.Outside(cmd.Run)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

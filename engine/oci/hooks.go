@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
+	"compose/internal/timerslack"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -151,7 +152,11 @@ func runHook(h specs.Hook, state specs.State) error {
 	if len(args) == 0 {
 		args = []string{h.Path}
 	}
-	p, err := os.StartProcess(h.Path, args, &os.ProcAttr{Env: append([]string{}, h.Env...), Files: []*os.File{in, out, out}})
+	var p *os.Process
+	err = timerslack.Outside(func() (err error) {
+		p, err = os.StartProcess(h.Path, args, &os.ProcAttr{Env: append([]string{}, h.Env...), Files: []*os.File{in, out, out}})
+		return err
+	})
 	if err != nil {
 		return err
 	}

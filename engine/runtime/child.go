@@ -11,6 +11,7 @@ import (
 
 	"compose/engine/runtime/cgroup"
 	"compose/engine/runtime/initproc"
+	"compose/internal/timerslack"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -84,6 +85,7 @@ func (l *launch) begin(c *child, keep ...int) error {
 		}
 	}
 	p.add("start a session", must, unix.SYS_SETSID)
+	p.add("set the timer slack", may, unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, timerslack.Usual)
 	zero := p.str("0")
 	for _, fd := range tasks {
 		p.add("join the cgroup", one, unix.SYS_WRITE, uintptr(fd), zero, 1)

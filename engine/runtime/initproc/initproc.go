@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"compose/internal/signals"
+	"compose/internal/timerslack"
 )
 
 // Name is the name by which the binary is told to be an init. The arguments
@@ -53,7 +54,11 @@ func run(command []string) int {
 	path, code, err := find(command[0])
 	if err == nil {
 		var pid int
-		if pid, err = start(path, command); err == nil {
+		err = timerslack.Outside(func() (err error) {
+			pid, err = start(path, command)
+			return err
+		})
+		if err == nil {
 			return look(pid, caught)
 		}
 		code = 126
