@@ -70,3 +70,22 @@ func TestSignalAfterEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFailedRestartOnRecord looks at what a supervisor would leave that is killed
+// when a restart has just failed: the next one goes on trying.
+func TestFailedRestartOnRecord(t *testing.T) {
+	h := newHost(t)
+	for policy, want := range map[string]engine.Status{"always": engine.Restarting, "no": engine.Exited} {
+		id := h.container(policy, "exit 5", func(s *engine.ContainerSpec) { s.Restart = engine.RestartPolicy{Name: policy} })
+		cfg, err := h.engine.Container(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newContainer(&supervisor{engine: h.engine}, cfg, &engine.State{Status: engine.Restarting})
+		c.restarting = true
+		_ = c.failed(unix.EAGAIN) // which it returns
+		if state, err := h.engine.StateOnRecord(id); err != nil || state.Status != want {
+			t.Errorf("%s: %+v, %v", policy, state, err)
+		}
+	}
+}

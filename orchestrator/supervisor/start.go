@@ -113,7 +113,10 @@ func (c *container) failed(err error) error {
 	defer c.mu.Unlock()
 	werr := c.put(func(s *engine.State) {
 		s.ExitCode, s.Error, s.PID, s.PIDStart = failure.code, err.Error(), 0, 0
-		if s.Status != engine.Created {
+		// One that the policy goes on trying is not for a moment an ended one: if
+		// we died then, nobody would try again.
+		goesOn := c.restarting && s.Status == engine.Restarting && c.again(failure.code)
+		if s.Status != engine.Created && !goesOn {
 			s.Status = engine.Exited
 		}
 	})
