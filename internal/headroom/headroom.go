@@ -15,16 +15,29 @@ const (
 // lower end of the frame.
 func far() uintptr
 
-// Make makes room for what is allocated from now on. The runtime takes a large
-// stack from the heap, does not write to it, and gives it back when its
-// goroutine ends; no other memory does it hand out untouched and take back
-// without a collection. Where the kernel has no huge pages to give, all is as it
-// would be without.
+// room is where the memory is that Make got; 0: nowhere.
+var room uintptr
+
+// Make makes room for what is allocated from now on. It is called once. The
+// runtime takes a large stack from the heap, does not write to it, and gives it
+// back when its goroutine ends; no other memory does it hand out untouched and
+// take back without a collection. Where the kernel has no huge pages to give, all
+// is as it would be without.
 func Make() {
 	made := make(chan struct{})
 	go func() {
 		defer close(made)
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, far()&^(hugePage-1), size, unix.MADV_HUGEPAGE)
+		room = far() &^ (hugePage - 1)
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, room, size, unix.MADV_HUGEPAGE)
 	}()
 	<-made
+}
+
+// Settle is for who lives on. It takes no memory away, but what the runtime gives
+// back from now on stays with the kernel, which would make whole huge pages again
+// of those that have a single page left (khugepaged).
+func Settle() {
+	if room != 0 {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, room, size, unix.MADV_NOHUGEPAGE)
+	}
 }

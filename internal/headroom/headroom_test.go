@@ -1,7 +1,10 @@
 package headroom
 
 import (
+	"fmt"
+	"os"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -48,4 +51,40 @@ func TestMake(t *testing.T) {
 	if taken > pages/2 {
 		t.Errorf("%d page faults for %d pages", taken, pages)
 	}
+}
+
+// TestSettle looks how the kernel keeps the room after it.
+func TestSettle(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
+		t.Skip("this kernel knows no huge pages")
+	}
+	Make()
+	if flags := flagsAt(t, room+hugePage); !strings.Contains(flags, " hg") {
+		t.Errorf("the room's flags are %q before", flags)
+	}
+	Settle()
+	if flags := flagsAt(t, room+hugePage); !strings.Contains(flags, " nh") {
+		t.Errorf("the room's flags are %q after", flags)
+	}
+}
+
+// flagsAt are the kernel's flags of the mapping that an address is in.
+func flagsAt(t *testing.T, address uintptr) string {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := false
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &from, &to); n == 2 {
+			within = from <= address && address < to
+		}
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok && within {
+			return flags
+		}
+	}
+	t.Fatalf("nothing is mapped at %x", address)
+	return ""
 }

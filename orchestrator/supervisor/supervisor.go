@@ -176,6 +176,7 @@ func (s *supervisor) disconnected() {
 	last = last && !s.leaving
 	s.mu.Unlock()
 	if last { // garbage and unneeded parts of the binary are in memory for nothing
+		headroom.Settle()
 		debug.FreeOSMemory()
 		resident.Unmap()
 	}
