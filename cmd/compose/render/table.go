@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,6 +36,13 @@ func Containers(w io.Writer, format string, rows []*ContainerRow) error {
 // Rows prints values by a format: "json" is an object a line, a template with
 // "table " before it aligns its columns below their titles.
 func Rows[T any](w io.Writer, format string, columns Columns, rows []T) error {
+	// What aligns the columns writes each cell, and its padding, on its own.
+	together := bufio.NewWriter(w)
+	err := writeRows(together, format, columns, rows)
+	return cmp.Or(err, together.Flush())
+}
+
+func writeRows[T any](w io.Writer, format string, columns Columns, rows []T) error {
 	if format == "json" {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
