@@ -85,6 +85,7 @@ type supervisor struct {
 	connections int
 	met         bool // somebody has connected
 	leaving     bool
+	resting     *time.Timer // after the last connection
 
 	follows bool // one that was killed: somebody may still be about to ask again
 
@@ -161,21 +162,37 @@ func (s *supervisor) connection(_ net.Conn, state http.ConnState) {
 	}
 }
 
+// restAfter is for how long nobody is connected before what the last ones have
+// needed is given back: commands often follow each other, and the next would
+// have to fetch it anew.
+const restAfter = time.Second
+
 // disconnected is called when a connection ends. After the last one nothing is
 // asked of us for a while, as a rule.
 func (s *supervisor) disconnected() {
 	s.mu.Lock()
 	s.connections--
-	last := s.connections == 0
-	if last {
-		debug.SetGCPercent(frugal)
+	if s.connections == 0 {
+		if s.resting == nil {
+			s.resting = time.AfterFunc(restAfter, s.rest)
+		} else {
+			s.resting.Reset(restAfter)
+		}
 	}
 	s.mu.Unlock()
 	s.leaveIfIdle()
+}
+
+// rest gives back garbage and unneeded parts of the binary, which are in memory
+// for nothing, unless somebody has come.
+func (s *supervisor) rest() {
 	s.mu.Lock()
-	last = last && !s.leaving
+	alone := s.connections == 0 && !s.leaving
+	if alone {
+		debug.SetGCPercent(frugal)
+	}
 	s.mu.Unlock()
-	if last { // garbage and unneeded parts of the binary are in memory for nothing
+	if alone {
 		headroom.Settle()
 		debug.FreeOSMemory()
 		resident.Unmap()
