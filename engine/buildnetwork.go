@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"compose/engine/runtime/cgroup"
+	"compose/internal/objectname"
 	"compose/netbridge"
 )
 
@@ -135,7 +136,7 @@ func (s *stepSides) drop() {
 
 // make makes the side of a step on the network with that mode.
 func (s *stepSides) make(ctx context.Context, mode string) *stepSide {
-	side := &stepSide{id: newID()}
+	side := &stepSide{id: objectname.NewID()}
 	if side.dir, side.release, side.err = s.engine.claimStep(side.id); side.err != nil {
 		return side
 	}
@@ -153,7 +154,7 @@ func (s *stepSides) claim() error {
 	if s.release != nil {
 		return nil
 	}
-	_, release, err := s.engine.claimStep(newID())
+	_, release, err := s.engine.claimStep(objectname.NewID())
 	s.release = release
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"compose/engine/runtime"
 	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/objectname"
 	"compose/internal/statefile"
 	"compose/internal/trace"
 	"compose/volumes"
@@ -51,7 +52,7 @@ func (e *Engine) CreateContainerWhen(ctx context.Context, spec ContainerSpec, re
 		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
 	}
 	spec.Health = mergeHealth(spec.Health, (*Healthcheck)(img.Health))
-	c := &Container{Version: formatVersion, ID: newID(), Created: time.Now().UTC(), ImageID: img.ID, Spec: spec}
+	c := &Container{Version: formatVersion, ID: objectname.NewID(), Created: time.Now().UTC(), ImageID: img.ID, Spec: spec}
 	if err := checkSpec(&c.Spec); err != nil {
 		return nil, fmt.Errorf("container %s: %w", spec.Name, err)
 	}
@@ -127,7 +128,7 @@ func nameVolumes(c *Container) map[string]bool {
 	named := map[string]bool{}
 	for i := range c.Spec.Mounts {
 		if m := &c.Spec.Mounts[i]; m.Type == "volume" && m.Source == "" {
-			m.Source = newID()
+			m.Source = objectname.NewID()
 			named[m.Source] = true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"compose/engine/image"
 	"compose/engine/runtime"
+	"compose/internal/objectname"
 	"compose/internal/roots"
 	"compose/internal/sealed"
 	"compose/netbridge"
@@ -174,7 +175,7 @@ func TestNamesAndReferences(t *testing.T) {
 	if found, err := e.Container(ctx, c.ID); err != nil || found.ID != c.ID {
 		t.Errorf("an ID that is another's name: %v, %v", found, err)
 	}
-	going := newID() // a container whose record is gone already
+	going := objectname.NewID() // a container whose record is gone already
 	if err := os.Mkdir(e.dir(going), 0o700); err != nil {
 		t.Fatal(err)
 	}

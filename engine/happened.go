@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"compose/internal/journal"
+	"compose/internal/objectname"
 )
 
 // Happened writes down an event of a container, for those who follow the
@@ -30,7 +31,7 @@ func (e *Engine) happenedTo(id, action string) {
 // execHappens writes down that a process is started in a container. What it
 // returns does so for its end.
 func (e *Engine) execHappens(c *Container, args []string) (ended func(exitCode int)) {
-	id := newID()
+	id := objectname.NewID()
 	command := strings.Join(args, " ")
 	if len(args) == 1 {
 		command += " " // Docker puts the program and its arguments together so

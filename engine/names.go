@@ -2,15 +2,11 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
@@ -193,20 +189,4 @@ func (e *Engine) RenameContainer(id, name string) error {
 	fault.Point("rename: on record")
 	e.Happened(c, "rename", map[string]string{"oldName": "/" + old})
 	return e.releaseName(old, id, "")
-}
-
-// newID makes an ID. Its first twelve digits are the host name that a container
-// has by default, as Docker's: one without a letter in it the C library takes for
-// an IPv4 address, and looks it up nowhere.
-func newID() string { return idFrom(rand.Reader) }
-
-func idFrom(random io.Reader) string {
-	for {
-		var b [32]byte
-		_, _ = io.ReadFull(random, b[:]) // never fails, crypto/rand
-		id := hex.EncodeToString(b[:])
-		if strings.ContainsAny(id[:12], "abcdef") {
-			return id
-		}
-	}
 }

@@ -1,13 +1,12 @@
 package engine
 
 import (
-	"bytes"
-	"encoding/hex"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"compose/internal/filelock"
+	"compose/internal/objectname"
 )
 
 // TestSweepNames sweeps the claims of a renaming that died before it was on
@@ -26,7 +25,7 @@ func TestSweepNames(t *testing.T) {
 	if err := e.RenameContainer(ids[1], "called"); err != nil {
 		t.Fatal(err)
 	}
-	for name, id := range map[string]string{"before": ids[0], "two": ids[1], "gone": newID()} {
+	for name, id := range map[string]string{"before": ids[0], "two": ids[1], "gone": objectname.NewID()} {
 		if err := e.writeName(name, id); err != nil {
 			t.Fatal(err)
 		}
@@ -66,9 +65,9 @@ func TestReleaseName(t *testing.T) {
 		id, left    string
 		held, moved bool
 	}{
-		{newID(), e.dir(c.ID), true, false},
+		{objectname.NewID(), e.dir(c.ID), true, false},
 		{c.ID, e.dir(c.ID), false, true},
-		{c.ID, e.dir(newID()), false, false},
+		{c.ID, e.dir(objectname.NewID()), false, false},
 		{c.ID, "", false, false},
 	} {
 		if err := e.writeName("one", c.ID); err != nil {
@@ -82,16 +81,5 @@ func TestReleaseName(t *testing.T) {
 		if held != step.held || (err == nil) != step.moved {
 			t.Errorf("%+v: held %v, moved %v", step, held, err)
 		}
-	}
-}
-
-// TestIDIsNoNumber draws an ID whose first twelve digits have no letter: as a
-// host name it would be an IPv4 address to the C library.
-func TestIDIsNoNumber(t *testing.T) {
-	number := bytes.Repeat([]byte{0x12}, 32)
-	name := append([]byte{0x66, 0x03, 0x41, 0x77, 0x29, 0x7a}, number[6:]...)
-	want := hex.EncodeToString(name)
-	if id := idFrom(bytes.NewReader(append(number, name...))); id != want {
-		t.Errorf("the ID is %s, want %s", id, want)
 	}
 }

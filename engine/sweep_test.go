@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"compose/internal/objectname"
 )
 
 // TestSweep has a creation and a removal die where the most is left of them,
@@ -47,7 +49,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("names: %v", left)
 	}
 	// One that died before the record, and a removal that keeps the volumes.
-	if err := os.Mkdir(e.newDir(newID()), 0o700); err != nil {
+	if err := os.Mkdir(e.newDir(objectname.NewID()), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(e.dir(kept.ID), e.trashDir(kept.ID, RemoveOptions{})); err != nil {

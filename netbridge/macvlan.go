@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/objectname"
 	"compose/netbridge/rtnl"
 )
 
@@ -28,7 +29,7 @@ func (m *Manager) nameBridge(n *Network) error {
 			break
 		}
 		// Up, it would be taken for this network's own, and the two were one.
-		n.ID = newID()
+		n.ID = objectname.NewID()
 	}
 	name := n.Options[optionBridge]
 	if n.Driver == "macvlan" {

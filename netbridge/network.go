@@ -2,8 +2,6 @@ package netbridge
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +13,7 @@ import (
 
 	"compose/internal/fault"
 	"compose/internal/filelock"
+	"compose/internal/objectname"
 	"compose/internal/statefile"
 	"compose/internal/trace"
 )
@@ -69,12 +68,6 @@ func (m *Manager) CreateNetwork(ctx context.Context, cfg NetworkConfig) (*Networ
 	return n, nil
 }
 
-func newID() string {
-	var id [32]byte
-	_, _ = rand.Read(id[:]) // never fails, crypto/rand
-	return hex.EncodeToString(id[:])
-}
-
 func newNetwork(cfg NetworkConfig) (*Network, error) {
 	if !validName(cfg.Name) {
 		return nil, fmt.Errorf("bad name %q: letters, digits, \"_\", \".\" and \"-\" only, a letter or digit first, at most 128", cfg.Name)
@@ -86,7 +79,7 @@ func newNetwork(cfg NetworkConfig) (*Network, error) {
 		return nil, fmt.Errorf("unknown driver %q: this engine makes networks with the drivers bridge and macvlan (\"host\" and \"none\" are network modes of a container)", cfg.Driver)
 	}
 	n := &Network{
-		Version: recordVersion, ID: newID(), Name: cfg.Name, Driver: cfg.Driver,
+		Version: recordVersion, ID: objectname.NewID(), Name: cfg.Name, Driver: cfg.Driver,
 		Internal: cfg.Internal, Attachable: cfg.Attachable, EnableIPv6: cfg.EnableIPv6, NoIPv4: cfg.NoIPv4,
 		Options: cfg.Options, Labels: cfg.Labels, Created: time.Now().UTC(),
 	}

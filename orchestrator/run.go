@@ -2,8 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"compose/engine"
+	"compose/internal/objectname"
 )
 
 // RunOptions say how `run` makes a one-off container of a service. The
@@ -143,9 +142,7 @@ func onlyService(p *types.Project, name string) *types.Project {
 }
 
 func oneOffOptions(ctx context.Context, p *types.Project, s types.ServiceConfig, op *operator, opts RunOptions, hash string) convertOptions {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // never fails
-	slug := hex.EncodeToString(random[:])
+	slug := objectname.NewID()
 	c := convertOptions{
 		Name:       opts.Name,
 		ConfigHash: hash,

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"compose/engine"
+	"compose/internal/objectname"
 	"compose/volumes"
 )
 
@@ -39,9 +38,7 @@ func newVolumeCreateCommand(app *App) *cobra.Command {
 			if len(args) > 0 {
 				cfg.Name = args[0]
 			} else {
-				var id [32]byte
-				_, _ = rand.Read(id[:]) // never fails, crypto/rand
-				cfg.Name = hex.EncodeToString(id[:])
+				cfg.Name = objectname.NewID()
 				cfg.Labels[engine.AnonymousLabel] = ""
 			}
 			v, err := e.Volumes().Create(cfg)

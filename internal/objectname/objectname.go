@@ -1,4 +1,5 @@
-// Package objectname knows how containers, networks and volumes may be called.
+// Package objectname knows how containers, networks and volumes may be called, and
+// makes their IDs.
 package objectname
 
 // Valid says whether a name has letters of ASCII, digits, "_", "." and "-" only,
