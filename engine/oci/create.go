@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path" // path/filepath initialises after the heavy libraries
-	"slices"
 	"strconv"
 	"time"
 
@@ -42,7 +41,7 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 	if err := c.loadBundle(a.root); err != nil {
 		return nil, nil, err
 	}
-	if !ownPIDs(c.Spec) {
+	if !runtime.HasNew(c.Spec, specs.PIDNamespace) {
 		// As in exec; in a namespace of its own it is the first and alone.
 		if err := sealed.Again(); err != nil {
 			return nil, nil, err
@@ -74,13 +73,6 @@ func (a *app) make(gated bool) (*container, *runtime.Container, error) {
 		return nil, nil, errors.Join(err, c.remove())
 	}
 	return c, made, nil
-}
-
-// ownPIDs says whether a container has a new PID namespace.
-func ownPIDs(spec *specs.Spec) bool {
-	return slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
-		return ns.Type == specs.PIDNamespace && ns.Path == ""
-	})
 }
 
 func (a *app) makeIn(c *container, gated bool) (*runtime.Container, error) {
