@@ -13,26 +13,6 @@ import (
 
 // OpenHost opens the engine of a root.
 func OpenHost(r roots.Roots) (Host, error) {
-	e, err := openEngine(r)
-	if err != nil {
-		return nil, err
-	}
-	return &engineHost{engine: e, roots: r}, nil
-}
-
-// OpenHostAhead does so for a verb that will look at the containers and has
-// something else to do until then: it goes on to read what is on record of
-// them.
-func OpenHostAhead(r roots.Roots) (Host, error) {
-	e, err := openEngine(r)
-	if err != nil {
-		return nil, err
-	}
-	go e.ReadAhead()
-	return &engineHost{engine: e, roots: r}, nil
-}
-
-func openEngine(r roots.Roots) (*engine.Engine, error) {
 	e, err := engine.Open(r)
 	if err != nil {
 		return nil, err
@@ -44,7 +24,18 @@ func openEngine(r roots.Roots) (*engine.Engine, error) {
 	e.Volumes().Sweep()
 	published, repositories := fetchedDirs(r)
 	_, _ = sweepFetched(published), sweepFetched(repositories)
-	return e, nil
+	return &engineHost{engine: e, roots: r}, nil
+}
+
+// OpenHostAhead does so for a verb that will look at the containers and has
+// something else to do until then: it goes on to read what is on record of
+// them.
+func OpenHostAhead(r roots.Roots) (Host, error) {
+	h, err := OpenHost(r)
+	if err == nil {
+		go h.(*engineHost).engine.ReadAhead()
+	}
+	return h, err
 }
 
 // Supervisor connects to the project's supervisor, and starts it if need be.

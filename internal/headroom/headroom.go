@@ -4,7 +4,11 @@
 // the time that a command takes to load a large file.
 package headroom
 
-import "golang.org/x/sys/unix"
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	size     = 16 << 20 // by how many bytes the heap grows
@@ -15,20 +19,24 @@ const (
 // lower end of the frame.
 func far() uintptr
 
-// room is where the memory is that Make got; 0: nowhere.
-var room uintptr
+// room is where the memory is that Make got; 0: nowhere, or it is settled.
+var room atomic.Uintptr
 
-// Make makes room for what is allocated from now on. It is called once. The
-// runtime takes a large stack from the heap, does not write to it, and gives it
-// back when its goroutine ends; no other memory does it hand out untouched and
-// take back without a collection. Where the kernel has no huge pages to give, all
-// is as it would be without.
+// Make makes room for what is allocated from now on, unless it has. The runtime
+// takes a large stack from the heap, does not write to it, and gives it back when
+// its goroutine ends; no other memory does it hand out untouched and take back
+// without a collection. Where the kernel has no huge pages to give, all is as it
+// would be without.
 func Make() {
+	if room.Load() != 0 {
+		return
+	}
 	made := make(chan struct{})
 	go func() {
 		defer close(made)
-		room = far() &^ (hugePage - 1)
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, room, size, unix.MADV_HUGEPAGE)
+		from := far() &^ (hugePage - 1)
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, size, unix.MADV_HUGEPAGE)
+		room.Store(from)
 	}()
 	<-made
 }
@@ -37,7 +45,7 @@ func Make() {
 // back from now on stays with the kernel, which would make whole huge pages again
 // of those that have a single page left (khugepaged).
 func Settle() {
-	if room != 0 {
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, room, size, unix.MADV_NOHUGEPAGE)
+	if from := room.Swap(0); from != 0 {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, size, unix.MADV_NOHUGEPAGE)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -66,14 +67,7 @@ func Catch(c chan<- os.Signal) error {
 	return nil
 }
 
-func ofRuntime(sig syscall.Signal) bool {
-	for _, s := range runtimes {
-		if s == sig {
-			return true
-		}
-	}
-	return false
-}
+func ofRuntime(sig syscall.Signal) bool { return slices.Contains(runtimes, os.Signal(sig)) }
 
 func pass(from *os.File, c chan<- os.Signal) {
 	for buf := make([]byte, 64); ; {
