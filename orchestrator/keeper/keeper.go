@@ -302,8 +302,9 @@ func (k *keeper) send(message string, fd int) {
 // listen does what one supervisor asks, until it is gone.
 func (k *keeper) listen(link int, heard chan<- struct{}) {
 	defer close(heard)
+	from := newInbox(link)
 	for {
-		message, fd, err := receive(link)
+		message, fds, err := from.receive()
 		if err != nil {
 			return
 		}
@@ -311,9 +312,13 @@ func (k *keeper) listen(link int, heard chan<- struct{}) {
 		fault.Point("keeper: told something")
 		k.mu.Lock()
 		switch {
-		case verb == "store" && fd >= 0:
-			k.drop(rest)
-			k.files[rest] = fd
+		case verb == "store":
+			for i, name := range strings.Split(rest, nameEnd) {
+				if i < len(fds) {
+					k.drop(name)
+					k.files[name] = fds[i]
+				}
+			}
 		case verb == "drop":
 			for name := range k.files {
 				if name == rest || strings.HasPrefix(name, rest+"/") {
@@ -362,24 +367,33 @@ func (k *keeper) reap(supervisor int) syscall.WaitStatus {
 	}
 }
 
-// receive reads one message and the descriptor that may come with it.
-func receive(link int) (message string, fd int, err error) {
-	message, fds, err := receiveAll(link, 4096)
-	switch {
-	case err != nil || len(fds) == 0:
-		return message, -1, err
-	case len(fds) > 1:
-		closeFDs(fds)
-		return message, -1, nil
-	}
-	return message, fds[0], nil
+// nameEnd is between the names of files that come with one message, of which
+// there are no more than maxFiles.
+const (
+	nameEnd  = "\x00"
+	maxFiles = 16
+)
+
+// inbox is where the messages of one socket are read. One room is used for all:
+// a keeper is to stay small.
+type inbox struct {
+	socket int
+	text   []byte
+	rights []byte
 }
 
-func receiveAll(link, size int) (message string, fds []int, err error) {
-	buf := make([]byte, size)
-	oob := make([]byte, unix.CmsgSpace(2*4))
+func newInbox(socket int) *inbox {
+	return &inbox{socket: socket, text: make([]byte, maxMessage), rights: make([]byte, unix.CmsgSpace(maxFiles*4))}
+}
+
+// maxMessage is the length of the longest message, in bytes: an order's, with
+// three paths.
+const maxMessage = 16 << 10
+
+// receive reads one message and the descriptors that come with it.
+func (in *inbox) receive() (message string, fds []int, err error) {
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(link, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		n, rightsN, _, _, err := unix.Recvmsg(in.socket, in.text, in.rights, unix.MSG_CMSG_CLOEXEC)
 		if err == unix.EINTR {
 			continue
 		}
@@ -389,13 +403,23 @@ func receiveAll(link, size int) (message string, fds []int, err error) {
 		if n == 0 {
 			return "", nil, unix.ECONNRESET
 		}
-		if oobn > 0 {
-			if parts, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(parts) == 1 {
+		if rightsN > 0 {
+			if parts, err := unix.ParseSocketControlMessage(in.rights[:rightsN]); err == nil && len(parts) == 1 {
 				fds, _ = unix.ParseUnixRights(&parts[0]) // none is as good as a bad one
 			}
 		}
-		return string(buf[:n]), fds, nil
+		return string(in.text[:n]), fds, nil
 	}
+}
+
+// receiveOne is receive for messages with one descriptor, or with none: -1.
+func (in *inbox) receiveOne() (message string, fd int, err error) {
+	message, fds, err := in.receive()
+	if err == nil && len(fds) == 1 {
+		return message, fds[0], nil
+	}
+	closeFDs(fds)
+	return message, -1, err
 }
 
 func closeFDs(fds []int) {

@@ -47,12 +47,11 @@ func supervise() {
 	switch len(life) {
 	case 0:
 		r, w, _ := os.Pipe()
-		link.Store("c1/stdout", r)
-		link.Store("c2/stdout", r)
+		link.Store(map[string]*os.File{"c1/stdout": r, "c2/stdout": r})
 		link.Drop("c2")
 		child := exec.Command("/bin/busybox", "sh", "-c", "echo from the child; read x; exit 7")
 		stdinR, stdinW, _ := os.Pipe()
-		link.Store("c1/stdin", stdinW)
+		link.Store(map[string]*os.File{"c1/stdin": stdinW})
 		child.Stdin, child.Stdout = stdinR, w
 		if err := child.Start(); err != nil {
 			panic(err)
@@ -80,7 +79,7 @@ func supervise() {
 		if len(life) == 2 {
 			note(dir, "become")
 			file, _ := os.Open(dir)
-			link.Store("kept", file)
+			link.Store(map[string]*os.File{"kept": file})
 			// The keeper dies; we go on as the keeper.
 			unix.Kill(os.Getppid(), unix.SIGKILL)
 			<-link.Lost()

@@ -36,8 +36,9 @@ func open(fd int) (*Link, Order, map[string]*os.File, error) {
 	l := &Link{fd: fd, lost: make(chan struct{}), files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
 	left := map[string]*os.File{}
 	var order Order
+	from := newInbox(fd)
 	for {
-		message, file, err := receive(fd)
+		message, file, err := from.receiveOne()
 		if err != nil {
 			return nil, Order{}, nil, fmt.Errorf("read from the keeper: %w", err)
 		}
@@ -87,8 +88,9 @@ func Ready(err error) *os.File {
 
 func (l *Link) listen() {
 	defer close(l.lost)
+	from := newInbox(l.fd)
 	for {
-		message, _, err := receive(l.fd)
+		message, _, err := from.receiveOne()
 		if err != nil {
 			return
 		}
@@ -132,7 +134,7 @@ func (l *Link) Noted(pid int) {
 	l.mu.Lock()
 	delete(l.exits, pid)
 	l.mu.Unlock()
-	l.send("noted "+strconv.Itoa(pid), -1)
+	l.send("noted " + strconv.Itoa(pid))
 }
 
 // Forget is Noted for all exits but those of the processes that are needed.
@@ -147,14 +149,39 @@ func (l *Link) Forget(needed func(pid int) bool) {
 	}
 }
 
-// Store lets the keeper hold a file under a name, beside us.
-func (l *Link) Store(name string, f *os.File) {
+// Store lets the keeper hold files under their names, beside us. Those that go
+// with one message, which are maxFiles, it gets together or not at all.
+func (l *Link) Store(files map[string]*os.File) {
 	l.mu.Lock()
-	l.files[name] = f
+	maps.Copy(l.files, files)
 	l.mu.Unlock()
-	if raw, err := f.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { l.send("store "+name, int(fd)) })
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(files)), maxFiles) {
+		l.storeTogether(names, files)
 	}
+}
+
+// storeTogether sends files with one message. All are kept open meanwhile.
+func (l *Link) storeTogether(names []string, files map[string]*os.File) {
+	var with func(i int, open []string, fds []int)
+	with = func(i int, open []string, fds []int) {
+		if i == len(names) {
+			if len(fds) > 0 {
+				l.send("store "+strings.Join(open, nameEnd), fds...)
+			}
+			return
+		}
+		here := false
+		if raw, err := files[names[i]].SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) {
+				here = true
+				with(i+1, append(open, names[i]), append(fds, int(fd)))
+			})
+		}
+		if !here { // closed: nobody needs it any more
+			with(i+1, open, fds)
+		}
+	}
+	with(0, nil, nil)
 }
 
 // Drop lets go of the file of this name and of all below it, as in a directory.
@@ -166,15 +193,15 @@ func (l *Link) Drop(name string) {
 		}
 	}
 	l.mu.Unlock()
-	l.send("drop "+name, -1)
+	l.send("drop " + name)
 }
 
 // send does not fail: if the keeper is gone, Lost says so and what we hold
 // ourselves is all that counts.
-func (l *Link) send(message string, fd int) {
+func (l *Link) send(message string, fds ...int) {
 	var rights []byte
-	if fd >= 0 {
-		rights = unix.UnixRights(fd)
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
 	}
 	_ = unix.Sendmsg(l.fd, []byte(message), rights, nil, unix.MSG_NOSIGNAL)
 }

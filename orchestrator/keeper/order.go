@@ -145,7 +145,7 @@ var ErrGone = errors.New("it ended before it was up")
 // receiveOrder is the keeper's side of Order. The supervisor, which has a copy
 // of the socket, answers.
 func receiveOrder(socket int) (o Order, lock, log int, err error) {
-	message, fds, err := receiveAll(socket, 16<<10)
+	message, fds, err := newInbox(socket).receive()
 	if err == nil && len(fds) != 2 {
 		err = errors.New("an order comes with a lock and a log")
 	}

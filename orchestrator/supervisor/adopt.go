@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -159,17 +160,14 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 
 // holdAgain gives the keeper what the last one has taken with it.
 func (c *container) holdAgain(running *engine.Started, mine map[string]*os.File) {
-	if mine["pidfd"] == nil {
-		c.s.link.Store(c.id+"/pidfd", running.PIDFD)
-	}
-	if running.Sandbox == nil {
-		return
-	}
-	for name, f := range running.Sandbox.Files() {
-		if mine["net/"+name] == nil {
-			c.s.link.Store(c.id+"/net/"+name, f)
+	files := map[string]*os.File{"pidfd": running.PIDFD}
+	if running.Sandbox != nil {
+		for name, f := range running.Sandbox.Files() {
+			files["net/"+name] = f
 		}
 	}
+	maps.DeleteFunc(files, func(name string, _ *os.File) bool { return mine[name] != nil })
+	c.keep(files)
 }
 
 // restartSoon has the restart policy begin anew.
@@ -197,7 +195,7 @@ func (c *container) reopen(pid int, p *pipes) {
 			continue
 		}
 		*at = os.NewFile(uintptr(n), "output")
-		c.s.link.Store(c.id+map[int]string{1: "/stdout", 2: "/stderr"}[fd], *at)
+		c.keep(map[string]*os.File{map[int]string{1: "stdout", 2: "stderr"}[fd]: *at})
 	}
 }
 

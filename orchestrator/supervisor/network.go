@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"os"
 
 	"compose/engine"
 	"compose/netbridge"
@@ -47,11 +48,13 @@ func (c *container) rewire(change func(*netbridge.Sandbox) (*engine.Container, e
 		c.cfg = cfg
 	}
 	now := r.Sandbox.Files()
+	more := map[string]*os.File{}
 	for name, f := range now {
 		if held[name] != f {
-			c.s.link.Store(c.id+"/net/"+name, f)
+			more["net/"+name] = f
 		}
 	}
+	c.keep(more)
 	for name := range held {
 		if now[name] == nil {
 			c.s.link.Drop(c.id + "/net/" + name)

@@ -179,18 +179,30 @@ func (c *container) startedState(s *engine.State, at time.Time) {
 // hold gives the keeper what must outlive us, and the fact that a start is
 // under way: until that is over the state on disk does not know of it.
 func (c *container) hold(r *engine.Started, p *pipes, at time.Time) {
-	c.s.link.Store(c.id+"/pidfd", r.PIDFD)
-	c.s.link.Store(c.id+"/"+startHeld+"/"+begun{r.PID, r.StartTicks, at}.String(), r.PIDFD)
+	files := map[string]*os.File{
+		"pidfd": r.PIDFD,
+		startHeld + "/" + begun{r.PID, r.StartTicks, at}.String(): r.PIDFD,
+	}
 	for name, f := range map[string]*os.File{"stdin": p.stdin, "stdout": p.stdout, "stderr": p.stderr} {
 		if f != nil && (name != "stdin" || f != p.stdout) {
-			c.s.link.Store(c.id+"/"+name, f)
+			files[name] = f
 		}
 	}
 	if r.Sandbox != nil {
 		for name, f := range r.Sandbox.Files() {
-			c.s.link.Store(c.id+"/net/"+name, f)
+			files["net/"+name] = f
 		}
 	}
+	c.keep(files)
+}
+
+// keep gives the keeper files of the container.
+func (c *container) keep(files map[string]*os.File) {
+	named := make(map[string]*os.File, len(files))
+	for name, f := range files {
+		named[c.id+"/"+name] = f
+	}
+	c.s.link.Store(named)
 }
 
 // copyOutput writes the container's log and serves those who are attached.
@@ -245,7 +257,7 @@ func (c *container) copyOutput(p *pipes, copying *sync.WaitGroup) {
 func (c *container) keepLog(p *pipes) logs.Keep {
 	name := c.cfg.Spec.Name
 	return logs.Keep{
-		Store: func(file string, f *os.File) { c.s.link.Store(c.id+"/log/"+file, f) },
+		Store: func(file string, f *os.File) { c.keep(map[string]*os.File{"log/" + file: f}) },
 		Left:  p.log,
 		Warn: func(err error) {
 			fmt.Fprintf(os.Stderr, "supervisor: container %s: lines of its log are lost: %v\n", name, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -118,7 +119,7 @@ const stopHeld = "stopped"
 func (c *container) stoppedByHand() {
 	c.state.StoppedByHand = true
 	if c.run != nil {
-		c.s.link.Store(c.id+"/"+stopHeld, c.run.PIDFD)
+		c.keep(map[string]*os.File{stopHeld: c.run.PIDFD})
 	}
 }
 
