@@ -73,7 +73,7 @@ func provide(binary string) error {
 	if given := os.Getenv("COMPOSE_E2E_BINARY"); given != "" {
 		return os.Symlink(given, binary)
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -E compose/engine/runtime/initproc.entry -X main.version=v0.0.0-e2e", "-o", binary, "../cmd/compose")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -E compose/internal/entry.entry -X main.version=v0.0.0-e2e", "-o", binary, "../cmd/compose")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the binary: %w\n%s", err, out)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,20 +18,16 @@ func TestTrace(t *testing.T) {
 	wanted := []string{
 		"compose/initialise and parse the flags", "compose/load the files", "compose/observe the host", "compose/plan",
 		"compose/create the network", "compose/start the supervisor", "compose/command",
-		"compose-keeper/start the supervisor", "compose-supervisor/come up", "compose-supervisor/start",
+		"compose-supervisor/come up", "compose-supervisor/start",
 		"compose-supervisor/make its network", "compose-supervisor/mount its file systems", "compose-supervisor/make the cgroup",
 		"compose-supervisor/execute its program", "compose-supervisor/write durably",
 	}
-	// The keeper writes its own down when it is done, which nobody waits for.
-	eventually(t, "the spans", func() error {
-		up := traced(t, filepath.Join(dir, "up.json"))
-		for _, want := range wanted {
-			if !up[want] {
-				return fmt.Errorf("none of %s in %v", want, up)
-			}
+	up := traced(t, filepath.Join(dir, "up.json"))
+	for _, want := range wanted {
+		if !up[want] {
+			t.Errorf("none of %s in %v", want, up)
 		}
-		return nil
-	})
+	}
 	h.in(dir, "restart", "-t", "0").ok()
 	h.in(dir, "--trace", "down.json", "down", "-t", "0").ok()
 	down := traced(t, filepath.Join(dir, "down.json"))

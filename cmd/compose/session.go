@@ -16,7 +16,6 @@ import (
 	"compose/cmd/compose/render"
 	"compose/engine/build"
 	"compose/engine/build/progress"
-	"compose/internal/headroom"
 	"compose/internal/roots"
 	"compose/internal/trace"
 	"compose/orchestrator"
@@ -26,7 +25,6 @@ import (
 // load reads the project with the given services and those they depend on.
 func (app *App) load(ctx context.Context, services []string) (*spec.Project, error) {
 	loading := trace.Begin("load the files", "")
-	headroom.Make()
 	p, warnings, err := spec.Load(ctx, app.specOptions(services))
 	loading.End()
 	for _, w := range warnings {

@@ -25,7 +25,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "compose")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "faults", "-ldflags", "-s -w", "-o", binary, "../../cmd/compose")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "faults", "-ldflags", "-s -w -E compose/internal/entry.entry", "-o", binary, "../../cmd/compose")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "chaos: build the binary: %v\n%s", err, out)

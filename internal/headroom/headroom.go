@@ -6,6 +6,7 @@ package headroom
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,30 +14,40 @@ import (
 const (
 	size     = 16 << 20 // by how many bytes the heap grows
 	hugePage = 2 << 20
+	pageSize = 4 << 10
 )
 
 // far has a frame that makes its goroutine's stack grow to size, and returns the
 // lower end of the frame.
 func far() uintptr
 
-// room is where the memory is that Make got; 0: nowhere, or it is settled.
-var room atomic.Uintptr
+// room is what Make has got; nil: nothing, or it is settled.
+var room atomic.Pointer[region]
+
+type region struct{ from, to uintptr }
 
 // Make makes room for what is allocated from now on, unless it has. The runtime
 // takes a large stack from the heap, does not write to it, and gives it back when
 // its goroutine ends; no other memory does it hand out untouched and take back
-// without a collection. Where the kernel has no huge pages to give, all is as it
-// would be without.
+// without a collection. What the heap has before that, up to the next huge page,
+// it gets at once in small ones. Where the kernel has no huge pages to give, all is
+// as it would be without.
 func Make() {
-	if room.Load() != 0 {
+	if room.Load() != nil {
 		return
 	}
 	made := make(chan struct{})
 	go func() {
 		defer close(made)
+		here := uintptr(unsafe.Pointer(new([pageSize]byte))) &^ (pageSize - 1)
 		from := far() &^ (hugePage - 1)
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, size, unix.MADV_HUGEPAGE)
-		room.Store(from)
+		to := from + size
+		if next := (here + hugePage - 1) &^ (hugePage - 1); next <= from && from-next <= size {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, here, next-here, unix.MADV_POPULATE_WRITE)
+			from = next
+		}
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_HUGEPAGE)
+		room.Store(&region{from, to})
 	}()
 	<-made
 }
@@ -45,7 +56,7 @@ func Make() {
 // back from now on stays with the kernel, which would make whole huge pages again
 // of those that have a single page left (khugepaged).
 func Settle() {
-	if from := room.Swap(0); from != 0 {
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, size, unix.MADV_NOHUGEPAGE)
+	if r := room.Swap(nil); r != nil {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_NOHUGEPAGE)
 	}
 }

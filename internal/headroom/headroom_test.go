@@ -59,7 +59,7 @@ func TestSettle(t *testing.T) {
 		t.Skip("this kernel knows no huge pages")
 	}
 	Make()
-	middle := room.Load() + size/2
+	middle := room.Load().to - size/2
 	if flags := flagsAt(t, middle); !strings.Contains(flags, " hg") {
 		t.Errorf("the room's flags are %q before", flags)
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	Usual = 50_000  // ns, what the kernel begins with
-	ours  = 200_000 // ns, as in initproc's entry
+	ours  = 200_000 // ns, as in the entry point
 )
 
 // Outside runs start, which starts a program that is not ours, with the usual

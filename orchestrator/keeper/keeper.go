@@ -20,9 +20,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/entry"
 	"compose/internal/fault"
+	"compose/internal/headroom"
 	"compose/internal/resident"
-	"compose/internal/trace"
 )
 
 // The names by which the binary is told what to be.
@@ -31,11 +32,12 @@ const (
 	SupervisorName = "compose-supervisor"
 )
 
-// The file descriptors of a process that is started as either.
+// The file descriptors of a process that is started as either. Package entry
+// knows them too.
 const (
 	orderFD = 3 // keeper: the socket of Pair
 	linkFD  = 3 // supervisor: its link to the keeper
-	tellFD  = 4 // supervisor: the socket of Pair, where to say that it listens
+	tellFD  = 4 // supervisor: the socket of Pair, or nothing of use
 )
 
 // lockName is that of a file with a lock on it, held by keeper and supervisor
@@ -51,8 +53,10 @@ func init() {
 	case Name:
 		os.Exit(run(os.Args[1:]))
 	case SupervisorName:
+		headroom.Make()
 	default:
 		startEarly(os.Args)
+		headroom.Make()
 	}
 }
 
@@ -75,10 +79,11 @@ type Exit struct {
 	Ticks  uint64 // when, as /proc/<pid>/stat counts: nobody sets that clock
 }
 
-// run is the keeper's whole life. It begins with a supervisor and without
-// anything for that to do, which comes with an Order. Where a supervisor became
-// a keeper in place, args are the order and the number of a file that says what
-// it brought (see Link.Become).
+// run is the keeper's whole life, from when package entry no longer sleeps it. It
+// begins with a supervisor and without anything for that to do, which comes with an
+// Order. That goes to the supervisor, for somebody waits for it, and from there to
+// us. Where a supervisor became a keeper in place, args are the order and the number
+// of a file that says what it brought (see Link.Become).
 func run(args []string) int {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -95,37 +100,41 @@ func run(args []string) int {
 		if err := k.inherit(args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "keeper: take over what the supervisor held:", err)
 		}
-		return k.keep(0)
+		return k.keep(0, time.Time{})
 	}
 	fmt.Fprintln(os.Stderr, "keeper: this program is started by compose itself")
 	return 2
 }
 
-// begin starts a supervisor and waits for the order. Without one both leave:
-// nobody has seen them.
+// begin starts a supervisor, if package entry has not, and waits for what it is
+// for. Without an order both leave: nobody has seen them.
 func (k *keeper) begin() int {
-	pid, err := k.start(orderFD)
-	if err != nil {
-		_, _ = unix.Write(orderFD, []byte("start a process: "+err.Error())) // the command may have ended
-		return 1
+	pid := entry.Supervisor()
+	if pid != 0 {
+		k.link = entry.LinkFD
+		unix.Close(entry.BellFD)
+	} else {
+		var err error
+		if pid, err = k.start(orderFD); err != nil {
+			_, _ = unix.Write(orderFD, []byte("start a process: "+err.Error())) // the command may have ended
+			return 1
+		}
+		unix.Close(orderFD)
+		_, _, _ = newInbox(k.link).receive() // the title; whether it fails, the next shows
 	}
-	order, lock, log, err := receiveOrder(orderFD)
+	order, lock, log, err := receiveOrder(k.link)
 	if err != nil {
-		_ = unix.Kill(pid, unix.SIGKILL)
 		k.reap(pid)
 		return 0
 	}
-	unix.Close(orderFD)
 	k.order, k.files[lockName] = order, lock
+	k.order.Trace = "" // it is over when the command is
 	takeLog(log)
-	leave := trace.Join(order.Trace)
-	entitle(order.argv(Name))
-	k.brief(log)
 	unix.Close(log)
-	trace.SinceStart("start the supervisor", "").End()
-	leave()
-	k.order.Trace = ""
-	return k.keep(pid)
+	entitle(order.argv(Name))
+	fault.Point("keeper: supervisor started")
+	k.hear()
+	return k.keep(pid, sinceStart())
 }
 
 // inherit takes over what came through an exec in place: descriptors, and exits
@@ -162,14 +171,15 @@ func (k *keeper) inherit(number string) error {
 	return nil
 }
 
-// keep looks after the supervisor with this number; 0 stands for none yet. It
-// starts others until one leaves because nothing is left to do.
-func (k *keeper) keep(pid int) int {
+// keep looks after the supervisor with this number, which began then; 0 stands for
+// none yet. It starts others until one leaves because nothing is left to do.
+func (k *keeper) keep(pid int, began time.Time) int {
 	for short := 0; ; {
-		began := time.Now()
 		if pid == 0 {
+			began = time.Now()
 			pid = k.startAnother()
-			k.brief(-1)
+			k.brief()
+			k.hear()
 		}
 		resident.Unmap()
 		status := k.reap(pid)
@@ -222,7 +232,8 @@ func (k *keeper) startAnother() int {
 	}
 }
 
-// start starts a supervisor, which waits for brief.
+// start starts a supervisor. It waits for an order, at the socket ready or, where
+// there is none (-1), from brief.
 func (k *keeper) start(ready int) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -246,25 +257,40 @@ func (k *keeper) start(ready int) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.link = pair[0]
-	k.heard = make(chan struct{})
-	go k.listen(pair[0], k.heard)
 	return pid, nil
 }
 
-// brief tells a supervisor whose it is and what there is to take over; log is
-// where it writes, or -1 where it does so already.
-func (k *keeper) brief(log int) {
+// hear begins to do what the supervisor asks.
+func (k *keeper) hear() {
+	k.heard = make(chan struct{})
+	go k.listen(k.link, k.heard)
+}
+
+// brief tells a supervisor whose it is and what there is to take over.
+func (k *keeper) brief() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	fault.Point("keeper: supervisor started")
-	k.send("begin "+k.order.message(), log)
+	k.send(k.order.message(), -1)
 	for name, fd := range k.files {
 		k.send("file "+name, fd)
 	}
 	for _, e := range k.exits {
 		k.send(e.message(), -1)
 	}
-	k.send("ready", -1)
+	k.send(readyMessage, -1)
+}
+
+// sinceStart is when this process began.
+func sinceStart() time.Time {
+	stat, _ := os.ReadFile("/proc/self/stat")
+	_, rest, _ := strings.Cut(string(stat), ") ") // there are no brackets in our name
+	if f := strings.Fields(rest); len(f) > 19 {
+		if began, err := strconv.ParseUint(f[19], 10, 64); err == nil {
+			return time.Now().Add(-time.Duration(ticks()-began) * 10 * time.Millisecond)
+		}
+	}
+	return time.Now()
 }
 
 // ticks is the time since the machine's boot in hundredths of a second.

@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/entry"
 	"compose/internal/fault"
 )
 
@@ -23,17 +25,64 @@ type Link struct {
 	files map[string]*os.File // what the keeper holds for us
 	exits map[int]Exit
 	waits map[int][]chan Exit
+
+	bell    int // the eventfd that wakes the keeper; -1: it is awake
+	unheard int // how many messages wait until it is
+	waking  *time.Timer
 }
+
+// A keeper that sleeps is left alone for as long as it does not matter when it does
+// what it is told: what it is to hold waits in the socket, which holds it as well.
+const (
+	mostUnheard = 100                    // half of what a socket has room for
+	dropDelay   = 500 * time.Millisecond // for how long more it may hold what is dropped
+)
+
+// Wake has the keeper do from now on what it is told when it is told. That is for
+// when there is something it must not hold a moment longer than we do, such as a
+// port, and when there may be processes that only it can reap.
+func (l *Link) Wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake()
+}
+
+// wake is Wake for a caller that holds l.mu.
+func (l *Link) wake() {
+	if l.bell < 0 {
+		return
+	}
+	_, _ = unix.Write(l.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // any number but 0
+	unix.Close(l.bell)
+	l.bell = -1
+}
+
+// wakeSoon is Wake, in a while. The caller holds l.mu.
+func (l *Link) wakeSoon() {
+	if l.bell >= 0 && l.waking == nil {
+		l.waking = time.AfterFunc(dropDelay, l.Wake)
+	}
+}
+
+// readyMessage says that there is nothing else to take over.
+const readyMessage = "ready"
 
 // Open opens the link of a process that a keeper has started as a supervisor.
 // It waits for what the process is for, and returns that and the files that the
 // last supervisor left with the keeper.
-func Open() (*Link, Order, map[string]*os.File, error) { return open(linkFD) }
+func Open() (*Link, Order, map[string]*os.File, error) { return open(linkFD, tellFD) }
 
-func open(fd int) (*Link, Order, map[string]*os.File, error) {
+func open(fd, tell int) (*Link, Order, map[string]*os.File, error) {
 	unix.CloseOnExec(fd)
-	unix.CloseOnExec(tellFD)
-	l := &Link{fd: fd, lost: make(chan struct{}), files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{}}
+	unix.CloseOnExec(tell)
+	l := &Link{
+		fd: fd, lost: make(chan struct{}), bell: entry.Bell(),
+		files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{},
+	}
+	if isSocket(tell) {
+		order, err := l.ordered(tell)
+		return l, order, nil, err
+	}
 	left := map[string]*os.File{}
 	var order Order
 	from := newInbox(fd)
@@ -43,29 +92,47 @@ func open(fd int) (*Link, Order, map[string]*os.File, error) {
 			return nil, Order{}, nil, fmt.Errorf("read from the keeper: %w", err)
 		}
 		verb, rest, _ := strings.Cut(message, " ")
-		switch verb {
-		case "begin":
-			if order, err = parseOrder(rest); err != nil {
+		switch {
+		case strings.HasPrefix(message, orderVerb):
+			if order, err = parseOrder(message); err != nil {
 				return nil, Order{}, nil, err
 			}
-			if file >= 0 {
-				takeLog(file)
-				unix.Close(file)
-			}
 			entitle(order.argv(SupervisorName))
-		case "file":
+		case verb == "file":
 			f := os.NewFile(uintptr(file), rest)
 			l.files[rest] = f
 			if rest != lockName {
 				left[rest] = f
 			}
-		case "exit":
+		case verb == "exit":
 			l.exited(rest)
-		case "ready":
+		case message == readyMessage:
 			go l.listen()
 			return l, order, left, nil
 		}
 	}
+}
+
+// ordered waits for the order of the command that has started keeper and
+// supervisor, and tells the keeper.
+func (l *Link) ordered(socket int) (Order, error) {
+	order, lock, log, err := receiveOrder(socket)
+	if err != nil {
+		return order, fmt.Errorf("read from the command: %w", err)
+	}
+	_ = unix.Sendmsg(l.fd, order.title(), nil, nil, unix.MSG_NOSIGNAL) // or it is lost
+	sendOrder(l.fd, order, lock, log)
+	takeLog(log)
+	unix.Close(log)
+	entitle(order.argv(SupervisorName))
+	l.files[lockName] = os.NewFile(uintptr(lock), lockName)
+	go l.listen()
+	return order, nil
+}
+
+func isSocket(fd int) bool {
+	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
 }
 
 // Ready tells whoever started the keeper that the supervisor listens, or why
@@ -79,7 +146,7 @@ func Ready(err error) *os.File {
 		message = err.Error()
 	}
 	_, _ = f.WriteString(message) // nobody may be waiting any more
-	if _, sockErr := unix.GetsockoptInt(tellFD, unix.SOL_SOCKET, unix.SO_TYPE); err == nil && sockErr == nil {
+	if err == nil && isSocket(tellFD) {
 		return f
 	}
 	f.Close()
@@ -121,6 +188,7 @@ func (l *Link) Exit(pid int, startTicks uint64) <-chan Exit {
 	c := make(chan Exit, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.wake()
 	if e, ok := l.exits[pid]; ok && e.Ticks >= startTicks {
 		c <- e
 	} else {
@@ -153,7 +221,12 @@ func (l *Link) Forget(needed func(pid int) bool) {
 // with one message, which are maxFiles, it gets together or not at all.
 func (l *Link) Store(files map[string]*os.File) {
 	l.mu.Lock()
-	maps.Copy(l.files, files)
+	for name, f := range files {
+		if l.files[name] != nil { // that one is dropped
+			l.wakeSoon()
+		}
+		l.files[name] = f
+	}
 	l.mu.Unlock()
 	for names := range slices.Chunk(slices.Sorted(maps.Keys(files)), maxFiles) {
 		l.storeTogether(names, files)
@@ -187,6 +260,14 @@ func (l *Link) storeTogether(names []string, files map[string]*os.File) {
 // Drop lets go of the file of this name and of all below it, as in a directory.
 func (l *Link) Drop(name string) {
 	l.mu.Lock()
+	l.wakeSoon()
+	l.mu.Unlock()
+	l.DropSometime(name)
+}
+
+// DropSometime is Drop for what may as well be held for as long as we live.
+func (l *Link) DropSometime(name string) {
+	l.mu.Lock()
 	for n := range l.files {
 		if n == name || strings.HasPrefix(n, name+"/") {
 			delete(l.files, n)
@@ -199,6 +280,11 @@ func (l *Link) Drop(name string) {
 // send does not fail: if the keeper is gone, Lost says so and what we hold
 // ourselves is all that counts.
 func (l *Link) send(message string, fds ...int) {
+	l.mu.Lock()
+	if l.unheard++; l.unheard == mostUnheard {
+		l.wake()
+	}
+	l.mu.Unlock()
 	var rights []byte
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"compose/internal/entry"
 	"compose/internal/sealed"
 )
 
@@ -22,13 +23,16 @@ type Order struct {
 	Trace      string // the file that their start is traced to, or ""
 }
 
+const orderVerb = "begin "
+
 func (o Order) message() string {
-	return strings.Join([]string{o.State, o.Run, o.Project, o.Trace}, "\x00")
+	return orderVerb + strings.Join([]string{o.State, o.Run, o.Project, o.Trace}, "\x00")
 }
 
 func parseOrder(message string) (Order, error) {
-	part := strings.Split(message, "\x00")
-	if len(part) != 4 {
+	text, ok := strings.CutPrefix(message, orderVerb)
+	part := strings.Split(text, "\x00")
+	if !ok || len(part) != 4 {
 		return Order{}, fmt.Errorf("%q is no order", message)
 	}
 	return Order{State: part[0], Run: part[1], Project: part[2], Trace: part[3]}, nil
@@ -112,9 +116,8 @@ func (p *Pair) Close() {
 // cannot be used afterwards; that its socket stays open says to the supervisor
 // that this process, which may be about to connect, lives.
 func (p *Pair) Order(o Order, lock, log *os.File) error {
-	rights := unix.UnixRights(int(lock.Fd()), int(log.Fd()))
 	// Where they are gone, the answer may be there already.
-	_ = unix.Sendmsg(int(p.socket.Fd()), []byte(o.message()), rights, nil, unix.MSG_NOSIGNAL)
+	sendOrder(int(p.socket.Fd()), o, int(lock.Fd()), int(log.Fd()))
 	answer := make([]byte, 4096)
 	n, err := p.socket.Read(answer)
 	if errors.Is(err, unix.ECONNRESET) { // told once, where they left the order unread
@@ -142,8 +145,8 @@ var ordered struct {
 // ErrGone says that keeper and supervisor ended before they were up.
 var ErrGone = errors.New("it ended before it was up")
 
-// receiveOrder is the keeper's side of Order. The supervisor, which has a copy
-// of the socket, answers.
+// receiveOrder reads an order, with the lock and the log, from the command or from
+// the supervisor that has done so.
 func receiveOrder(socket int) (o Order, lock, log int, err error) {
 	message, fds, err := newInbox(socket).receive()
 	if err == nil && len(fds) != 2 {
@@ -159,6 +162,10 @@ func receiveOrder(socket int) (o Order, lock, log int, err error) {
 	return o, fds[0], fds[1], nil
 }
 
+func sendOrder(socket int, o Order, lock, log int) {
+	_ = unix.Sendmsg(socket, []byte(o.message()), unix.UnixRights(lock, log), nil, unix.MSG_NOSIGNAL)
+}
+
 // takeLog makes a file standard output and standard error.
 func takeLog(fd int) {
 	_ = unix.Dup3(fd, 1, 0) // these numbers are open, as is the file
@@ -167,7 +174,15 @@ func takeLog(fd int) {
 
 // untitled is the command line of a process that has no order yet, with room
 // for what is known then.
-func untitled(name string) []string { return []string{name, strings.Repeat(" ", 1024)} }
+func untitled(name string) []string { return []string{name, strings.Repeat(" ", entry.TitleRoom)} }
+
+// title is what a keeper is sent before the order, for it to be known by without
+// that it has to wake up.
+func (o Order) title() []byte {
+	room := make([]byte, entry.TitleSize)
+	copy(room, strings.Join(o.argv(Name), "\x00"))
+	return room
+}
 
 // entitle changes the command line that others see of this process. The kernel
 // shows them the memory that the arguments were put into when it began, so the

@@ -18,7 +18,7 @@ func TestStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeFDs(pair[:])
-	l := &Link{fd: pair[0], files: map[string]*os.File{}}
+	l := &Link{fd: pair[0], files: map[string]*os.File{}, bell: -1}
 	dir := t.TempDir()
 	files := map[string]*os.File{}
 	for i := range maxFiles + 4 {

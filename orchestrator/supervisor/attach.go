@@ -119,6 +119,7 @@ func (c *container) feed(in *bufio.Reader, conn net.Conn, speaks bool) {
 			if speaks && c.stdin != nil && !c.cfg.Spec.TTY {
 				c.stdin.Close()
 				c.s.link.Drop(c.id + "/stdin")
+				c.s.link.Wake() // it has no end before the keeper has let it go
 				c.stdin = nil
 			}
 			c.mu.Unlock()

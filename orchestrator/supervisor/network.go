@@ -55,6 +55,7 @@ func (c *container) rewire(change func(*netbridge.Sandbox) (*engine.Container, e
 		}
 	}
 	c.keep(more)
+	c.keepPorts(r.Started)
 	for name := range held {
 		if now[name] == nil {
 			c.s.link.Drop(c.id + "/net/" + name)

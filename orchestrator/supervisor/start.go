@@ -148,7 +148,7 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 	})
 	fault.Point("supervisor: start on disk")
 	if !adopted {
-		c.s.link.Drop(c.id + "/" + startHeld)
+		c.s.link.DropSometime(c.id + "/" + startHeld)
 		c.started()
 	}
 	var copying sync.WaitGroup
@@ -194,6 +194,18 @@ func (c *container) hold(r *engine.Started, p *pipes, at time.Time) {
 		}
 	}
 	c.keep(files)
+	if r.Orphan || c.cfg.Spec.PIDMode != "" { // it may have to reap
+		c.s.link.Wake()
+	}
+	c.keepPorts(r)
+}
+
+// keepPorts is called when the keeper has got what a container's network is made
+// of. A port that it holds when we no longer do would be taken for somebody.
+func (c *container) keepPorts(r *engine.Started) {
+	if r.Sandbox != nil && len(r.Sandbox.Ports()) > 0 {
+		c.s.link.Wake()
+	}
 }
 
 // keep gives the keeper files of the container.

@@ -44,7 +44,6 @@ const (
 func Main() int {
 	initialised := trace.SinceStart("initialise", "").Over()
 	debug.SetGCPercent(quick)
-	headroom.Make() // for when containers come up; what stays empty is given back after that
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGPIPE)
 	link, order, left, err := keeper.Open()
 	if err != nil {
