@@ -35,6 +35,28 @@ func TestIdle(t *testing.T) {
 	h.in(dir, "down", "-t", "0").ok()
 }
 
+// TestLongCommand has a command that lives on give back what it began with.
+func TestLongCommand(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	h.busybox("busybox")
+	dir := h.project("p", "compose.yml", "services:\n  web:\n    image: busybox\n    command: sh -c 'echo up; sleep 1000'\n")
+	up := h.begins(dir, "up")
+	up.says("up")
+	status := fmt.Sprintf("/proc/%d/status", up.pid)
+	if kib := field(t, status, "RssFile:"); kib < 10<<10 {
+		t.Errorf("it has not had its binary mapped when it began: %d KiB", kib)
+	}
+	eventually(t, "a small command", func() error {
+		if file, own := field(t, status, "RssFile:"), field(t, status, "RssAnon:"); file > 10<<10 || own > 10<<10 {
+			return fmt.Errorf("%d KiB of files, %d of its own", file, own)
+		}
+		return nil
+	})
+	up.interrupted(130)
+	h.in(dir, "down", "-t", "0").ok()
+}
+
 // wakeUps counts how often threads of processes went to sleep so far.
 func wakeUps(t *testing.T, pids []int) (n int) {
 	t.Helper()

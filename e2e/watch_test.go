@@ -16,6 +16,7 @@ type background struct {
 	t      testing.TB
 	stdout *locked
 	stderr *locked
+	pid    int
 	signal func(os.Signal) error
 	wait   func() error
 }
@@ -29,7 +30,7 @@ func (h *host) begins(dir string, args ...string) *background {
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	b.signal, b.wait = cmd.Process.Signal, cmd.Wait
+	b.pid, b.signal, b.wait = cmd.Process.Pid, cmd.Process.Signal, cmd.Wait
 	h.t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended, if all is well
 	return b
 }

@@ -17,14 +17,17 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	// A keeper's whole life, and that of a container's init, is in the
 	// package's own init, before all others.
 	_ "compose/engine/runtime/initproc"
 	"compose/orchestrator/keeper"
 
+	"compose/internal/headroom"
 	"compose/internal/lateinit"
 	"compose/internal/lateinit/held"
+	"compose/internal/resident"
 	"compose/orchestrator"
 	"compose/orchestrator/supervisor"
 )
@@ -40,9 +43,22 @@ func main() {
 	}
 	// A command lives for milliseconds: collecting garbage is mostly in its way.
 	debug.SetGCPercent(800)
+	time.AfterFunc(settled, settle)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := app.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// settled is when a command has been running for so long that it will live on, as
+// one that shows what containers write.
+const settled = 5 * time.Second
+
+// settle gives back what a command has had for a quick start, which is then most of
+// what it has in memory.
+func settle() {
+	headroom.Settle()
+	debug.FreeOSMemory()
+	resident.Unmap()
 }
