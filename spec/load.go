@@ -14,6 +14,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/paths"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"compose/internal/headroom"
 )
 
 // ErrNoFile says that no Compose file was named or found.
@@ -80,11 +82,27 @@ func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
 	return &Project{Project: resolved, Refused: refusals}, append(heard.warnings(), warned(p, options)...), nil
 }
 
+// large is from how many bytes on the files of a project take more memory to load
+// than the heap has at first: a line becomes some kilobytes.
+const large = 512
+
+func size(paths []string) (bytes int64) {
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil { // what cannot be read is told by who reads it
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
 // project loads the files, without the selection of services.
 func (o Options) project(ctx context.Context, skip Skip) (*types.Project, *cli.ProjectOptions, error) {
 	options, err := o.options(skip.steps())
 	if err != nil {
 		return nil, nil, err
+	}
+	if size(options.ConfigPaths) > large {
+		headroom.Make()
 	}
 	if !skip.Interpolation && !skip.Normalization {
 		// To find the name, the loader would parse all of the files once more.

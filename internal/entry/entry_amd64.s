@@ -251,7 +251,7 @@ map:
 	JNE  mapped
 	MOVQ AX, R8
 	MOVQ AX, DI
-	MOVQ $(2<<20), SI
+	MOVQ $(5<<19), SI
 	MOVQ $23, DX // MADV_POPULATE_WRITE
 	MOVQ $28, AX // madvise
 	SYSCALL

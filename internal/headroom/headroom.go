@@ -14,6 +14,7 @@ import (
 const (
 	size     = 16 << 20 // by how many bytes the heap grows
 	hugePage = 2 << 20
+	chunk    = 4 << 20 // what the heap grows by at least
 	pageSize = 4 << 10
 )
 
@@ -29,9 +30,9 @@ type region struct{ from, to uintptr }
 // Make makes room for what is allocated from now on, unless it has. The runtime
 // takes a large stack from the heap, does not write to it, and gives it back when
 // its goroutine ends; no other memory does it hand out untouched and take back
-// without a collection. What the heap has before that, up to the next huge page,
-// it gets at once in small ones. Where the kernel has no huge pages to give, all is
-// as it would be without.
+// without a collection. The chunk that the heap is in by now has small pages
+// already: it gets the rest of them at once. Where the kernel has no huge pages to
+// give, all is as it would be without.
 func Make() {
 	if room.Load() != nil {
 		return
@@ -42,9 +43,9 @@ func Make() {
 		here := uintptr(unsafe.Pointer(new([pageSize]byte))) &^ (pageSize - 1)
 		from := far() &^ (hugePage - 1)
 		to := from + size
-		if next := (here + hugePage - 1) &^ (hugePage - 1); next <= from && from-next <= size {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, here, next-here, unix.MADV_POPULATE_WRITE)
-			from = next
+		if end := (here + chunk - 1) &^ (chunk - 1); end < to {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, here, end-here, unix.MADV_POPULATE_WRITE)
+			from = max(from, end)
 		}
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_HUGEPAGE)
 		room.Store(&region{from, to})

@@ -22,7 +22,6 @@ import (
 
 	"compose/internal/entry"
 	"compose/internal/fault"
-	"compose/internal/headroom"
 	"compose/internal/resident"
 )
 
@@ -53,10 +52,8 @@ func init() {
 	case Name:
 		os.Exit(run(os.Args[1:]))
 	case SupervisorName:
-		headroom.Make()
 	default:
 		startEarly(os.Args)
-		headroom.Make()
 	}
 }
 

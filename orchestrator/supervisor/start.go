@@ -13,6 +13,7 @@ import (
 	"compose/engine"
 	"compose/engine/runtime"
 	"compose/internal/fault"
+	"compose/internal/headroom"
 	"compose/orchestrator/logs"
 	"compose/orchestrator/logs/forward"
 	"compose/orchestrator/supervisor/api"
@@ -57,6 +58,9 @@ func (c *container) start(ctx context.Context) error {
 // begin begins a run. The caller holds c.op.
 func (c *container) begin(ctx context.Context) error {
 	// It may have been renamed since we read it.
+	if c.s.starts.Add(1) == many {
+		headroom.Make() // what stays empty is given back when we rest
+	}
 	cfg, err := c.s.engine.Container(ctx, c.id)
 	if err != nil {
 		return err

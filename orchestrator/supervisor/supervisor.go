@@ -18,6 +18,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,7 +90,12 @@ type supervisor struct {
 	follows bool // one that was killed: somebody may still be about to ask again
 
 	unmounts unmounts // of containers' roots
+	starts   atomic.Int32
 }
+
+// many is after how many starts more are to be expected, which take more memory
+// than the heap has at first.
+const many = 3
 
 func start(o keeper.Order, link *keeper.Link, left map[string]*os.File) (*supervisor, error) {
 	s := &supervisor{
