@@ -15,6 +15,7 @@ import (
 
 	"compose/engine"
 	"compose/engine/build"
+	"compose/internal/deepstack"
 	"compose/internal/roots"
 	"compose/internal/trace"
 )
@@ -72,6 +73,7 @@ func newOperator(h Host, r roots.Roots, name string, p *types.Project, obs *Obse
 
 // do carries out one step and tells of it.
 func (o *operator) do(ctx context.Context, s *Step, others func() error) error {
+	deepstack.Grow()
 	defer trace.Begin("step", s.Op.String()).End()
 	w, told := wordsFor(s)
 	begin := sync.OnceFunc(func() {

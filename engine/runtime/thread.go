@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/deepstack"
 )
 
 // onOwnThread runs fn in the background on a thread of its own that ends
@@ -12,6 +14,7 @@ import (
 // directory as it likes. failed is called instead where there is none to be had.
 func onOwnThread(fn func(), failed func(error)) {
 	go func() {
+		deepstack.Grow()
 		// Never unlocked: the Go runtime ends a thread whose goroutine leaves locked.
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {

@@ -6,6 +6,12 @@
 // not been done here is done later, and more slowly.
 package entry
 
+import "compose/internal/deepstack"
+
+// Of all initialisers this is the first, for there is nothing that it waits for, and
+// those of the libraries go deep.
+func init() { deepstack.Grow() }
+
 // What entry writes, before there is a runtime: numbers, which that leaves alone.
 var (
 	supervisor int32

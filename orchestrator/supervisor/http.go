@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"compose/engine"
+	"compose/internal/deepstack"
 	"compose/internal/sparsejson"
 	"compose/internal/trace"
 	"compose/netbridge"
@@ -32,6 +33,7 @@ func (s *supervisor) handler() http.Handler {
 	})
 	verb := func(name string, do func(context.Context, *container, *http.Request) (any, error)) {
 		mux.HandleFunc("POST "+api.Prefix+"/containers/{id}/"+name, func(w http.ResponseWriter, r *http.Request) {
+			deepstack.Grow()
 			defer trace.Join(r.Header.Get(api.TraceHeader))()
 			defer trace.Begin(name, r.PathValue("id")).End()
 			again, retried := repeated(r)
