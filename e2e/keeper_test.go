@@ -35,6 +35,10 @@ func TestKeeperSleeps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	time.Sleep(100 * time.Millisecond)
+	if !asleep(t, keeper) {
+		t.Error("signals have woken it")
+	}
 	pid := h.state("p-web-1").Pid
 	if err := syscall.Kill(supervisor, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

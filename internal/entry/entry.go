@@ -30,9 +30,10 @@ type pollFD struct {
 	revents int16
 }
 
-// The descriptors of a keeper that has forked: its end of the link to its
-// supervisor, and what its supervisor wakes it by.
+// The descriptors of a keeper that has forked: its supervisor's pidfd, its end of the
+// link to that, and what it is woken by.
 const (
+	PIDFD  = 3
 	LinkFD = 4
 	BellFD = 6
 )

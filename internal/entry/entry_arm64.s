@@ -99,7 +99,12 @@ keeper:
 	SVC
 	CMP  $0, R0
 	BLE  leave // there was no order
-	MOVH ZR, ·wait+4(SB) // POLLHUP always counts
+	MOVW ·supervisor(SB), R0
+	MOVD $0, R1
+	MOVD $434, R8 // pidfd_open
+	SVC
+	TBNZ $63, R0, start
+	MOVW R0, ·wait+0(SB) // it is 3 by now; the link may be open in others, too
 	MOVD $6, R1 // the bell
 	MOVW R1, ·wait+8(SB)
 	MOVD $1, R1

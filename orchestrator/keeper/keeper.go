@@ -109,6 +109,7 @@ func (k *keeper) begin() int {
 	pid := entry.Supervisor()
 	if pid != 0 {
 		k.link = entry.LinkFD
+		unix.Close(entry.PIDFD)
 		unix.Close(entry.BellFD)
 	} else {
 		var err error
