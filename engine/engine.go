@@ -288,6 +288,49 @@ func (e *Engine) WriteState(id string, s *State) error {
 	return statefile.WriteJSON(e.statePath(id), s)
 }
 
+// NextState is a state that a container will probably have soon. It comes to the disk
+// while something else is done, which is when one has to wait for that.
+type NextState struct {
+	e     *Engine
+	id    string
+	done  chan struct{}
+	ready *statefile.Ready // nil: not to be had
+}
+
+// NextState prepares to write a state. Write or Drop is to be called.
+func (e *Engine) NextState(id string, s State) *NextState {
+	s.Version = formatVersion
+	n := &NextState{e: e, id: id, done: make(chan struct{})}
+	go func() {
+		defer close(n.done)
+		n.ready, _ = statefile.Prepare(e.statePath(id), &s) // or Write tells what is wrong
+	}()
+	return n
+}
+
+// Write is WriteState, of that state or of another.
+func (n *NextState) Write(s *State) error {
+	<-n.done
+	s.Version = formatVersion
+	if n.ready != nil && n.ready.Holds(s) {
+		if err := n.ready.Put(); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	n.Drop()
+	return n.e.WriteState(n.id, s)
+}
+
+// Drop forgets it. It may be called on nil.
+func (n *NextState) Drop() {
+	if n == nil {
+		return
+	}
+	if <-n.done; n.ready != nil {
+		n.ready.Drop()
+	}
+}
+
 // Alive says whether the process with this number is the one that started
 // then, and not another that got the number later.
 func Alive(pid int, start uint64) bool {

@@ -256,7 +256,7 @@ func TestTwoContainersOnANetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := create(t, e, ContainerSpec{
-		Name: "client", Command: []string{"sh", "-c", "for i in 1 2 3 4 5 6 7 8; do wget -q -O - http://web/ && break; sleep 0.2; done"},
+		Name: "client", Command: []string{"sh", "-c", "for i in 1 2 3 4 5 6 7 8; do wget -q -O - http://web/ 2>/dev/null && break; sleep 0.2; done"},
 		Networks: []netbridge.EndpointConfig{{Network: "net"}},
 	})
 	if text, _ := output(t, e, client.ID); text != "served\n" {

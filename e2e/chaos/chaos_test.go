@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -93,8 +94,24 @@ func (w *world) violation(step string, wrong []string) bool {
 	}
 	w.report.violations = append(w.report.violations, fmt.Sprintf("step %d, %s:\n\t%s\nsupervisor's log:\n%s",
 		w.report.steps, step, strings.Join(wrong, "\n\t"), w.supervisorLog()))
-	w.t.Logf("violation: %s\n%s", w.report.violations[len(w.report.violations)-1], w.containersNow())
+	w.t.Logf("violation: %s\n%s\n%s", w.report.violations[len(w.report.violations)-1], w.containersNow(), namespaceHolders())
 	return true
+}
+
+// namespaceHolders are the processes that are in another network namespace than this
+// one, or hold one open.
+func namespaceHolders() string {
+	var list strings.Builder
+	ours, _ := os.Readlink("/proc/self/ns/net")
+	links, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	open, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, link := range append(links, open...) {
+		if ns, _ := os.Readlink(link); strings.HasPrefix(ns, "net:") && ns != ours {
+			line, _ := os.ReadFile(filepath.Join("/", strings.Join(strings.Split(link, "/")[:3], "/"), "cmdline"))
+			fmt.Fprintf(&list, "%s: %s (%s)\n", link, ns, strings.TrimSpace(strings.ReplaceAll(string(line), "\x00", " ")))
+		}
+	}
+	return list.String()
 }
 
 // step runs one command while somebody is killed, and then once more.

@@ -52,7 +52,7 @@ const (
 // subreaper, makes a link, a socket of whole messages, and forks. The child has all
 // that one that is started as a supervisor has: the descriptors, the name and room
 // for a title. The parent writes the first message that it is sent over its command
-// line, and sleeps then: what else it is sent waits in the socket, descriptors too.
+// line, answers with its name, and sleeps then: what else it is sent waits in the socket, descriptors too.
 // Before there has been a message nobody has seen either, and if the child is gone
 // then the parent goes too. That is its end also where the child ends without fault.
 // Otherwise, or woken by the bell, it begins to be a keeper; what it costs to begin,

@@ -112,6 +112,11 @@ keeper:
 	SYSCALL
 	TESTQ AX, AX
 	JLE  leave // there was no order
+	MOVQ $1, AX // write
+	MOVQ $4, DI
+	MOVQ 8(SP), SI
+	MOVQ $14, DX // the name, keeper.Name, that it begins with
+	SYSCALL
 	MOVQ $434, AX // pidfd_open
 	MOVLQSX ·supervisor(SB), DI
 	XORL SI, SI

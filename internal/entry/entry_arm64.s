@@ -99,6 +99,11 @@ keeper:
 	SVC
 	CMP  $0, R0
 	BLE  leave // there was no order
+	MOVD $4, R0
+	MOVD 8(RSP), R1
+	MOVD $14, R2 // the name, keeper.Name, that it begins with
+	MOVD $64, R8 // write
+	SVC
 	MOVW ·supervisor(SB), R0
 	MOVD $0, R1
 	MOVD $434, R8 // pidfd_open

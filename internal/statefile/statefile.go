@@ -3,6 +3,7 @@
 package statefile
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,37 +110,73 @@ func encode(path string, v any) ([]byte, error) {
 func Write(path string, data []byte, mode fs.FileMode) error {
 	defer trace.Begin("write durably", path).End()
 	fault.Point("statefile: before the write")
-	dir := slashpath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+slashpath.Base(path)+".tmp-*")
+	r, err := prepare(path, data, mode)
 	if err != nil {
 		return err
 	}
-	tmp := f.Name()
-	fail := func(err error) error {
-		f.Close()
-		os.Remove(tmp)
-		return err
+	return r.Put()
+}
+
+// Ready is what a file is to be next: it is on the disk, beside it.
+type Ready struct {
+	path, tmp string
+	data      []byte
+}
+
+// Prepare does all of WriteJSON that a reader does not see, and that takes long. Put
+// or Drop does the rest.
+func Prepare(path string, v any) (*Ready, error) {
+	defer trace.Begin("write durably", path).End()
+	data, err := encode(path, v)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := f.Write(data); err != nil {
-		return fail(err)
+	return prepare(path, data, 0o600)
+}
+
+func prepare(path string, data []byte, mode fs.FileMode) (*Ready, error) {
+	f, err := os.CreateTemp(slashpath.Dir(path), "."+slashpath.Base(path)+".tmp-*")
+	if err != nil {
+		return nil, err
 	}
-	if err := f.Chmod(mode); err != nil {
-		return fail(err)
+	r := &Ready{path, f.Name(), data}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
 	}
-	if err := f.Sync(); err != nil {
-		return fail(err)
+	if err == nil {
+		err = f.Sync()
 	}
 	fault.Point("statefile: before the rename")
-	if err := f.Close(); err != nil {
-		return fail(err)
+	if closed := f.Close(); err == nil {
+		err = closed
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
+	if err != nil {
+		r.Drop()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Holds says whether that is what WriteJSON would write for v.
+func (r *Ready) Holds(v any) bool {
+	data, err := encode(r.path, v)
+	return err == nil && bytes.Equal(data, r.data)
+}
+
+// Put replaces the file. It returns an error that matches fs.ErrNotExist where Sweep
+// has come in between.
+func (r *Ready) Put() error {
+	if err := os.Rename(r.tmp, r.path); err != nil {
+		r.Drop()
 		return err
 	}
 	fault.Point("statefile: after the rename")
-	return SyncDir(dir)
+	return SyncDir(slashpath.Dir(r.path))
 }
+
+// Drop takes it away.
+func (r *Ready) Drop() { os.Remove(r.tmp) }
 
 // Sweep deletes the temporary files that writers have left in dir who were
 // killed. The caller holds the lock under which files there are written.

@@ -36,6 +36,49 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// TestPrepare looks at a file whose next content is ready: nobody sees that before
+// Put, after Drop, or where Sweep was faster.
+func TestPrepare(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "one.json")
+	holds := func(want string) {
+		t.Helper()
+		var got record
+		if err := ReadVersioned(path, &got, &got.Version, 1); err != nil || got.Name != want {
+			t.Errorf("read %+v, %v, want %s", got, err, want)
+		}
+	}
+	prepare := func(name string) *Ready {
+		t.Helper()
+		r, err := Prepare(path, record{1, name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if err := WriteJSON(path, record{1, "first"}); err != nil {
+		t.Fatal(err)
+	}
+	second := prepare("second")
+	if holds("first"); !second.Holds(record{1, "second"}) || second.Holds(record{1, "third"}) {
+		t.Error("it does not know what it holds")
+	}
+	if err := second.Put(); err != nil {
+		t.Fatal(err)
+	}
+	holds("second")
+	prepare("third").Drop()
+	swept := prepare("fourth")
+	Sweep(dir)
+	if err := swept.Put(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("swept away, and then %v", err)
+	}
+	holds("second")
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("beside it lie %v, %v", list, err)
+	}
+}
+
 // TestBoot is TestReplace for what is not fsynced, beside what a writer that was
 // killed has left.
 func TestBoot(t *testing.T) {

@@ -130,6 +130,9 @@ func (k *keeper) begin() int {
 	takeLog(log)
 	unix.Close(log)
 	entitle(order.argv(Name))
+	if entry.Supervisor() == 0 {
+		k.send(Name, -1) // it has a title
+	}
 	fault.Point("keeper: supervisor started")
 	k.hear()
 	return k.keep(pid, sinceStart())

@@ -18,8 +18,9 @@ import (
 
 // Link is a supervisor's connection to its keeper.
 type Link struct {
-	fd   int
-	lost chan struct{}
+	fd    int
+	lost  chan struct{}
+	known chan struct{} // closed once the keeper has its title
 
 	mu    sync.Mutex
 	files map[string]*os.File // what the keeper holds for us
@@ -76,7 +77,7 @@ func open(fd, tell int) (*Link, Order, map[string]*os.File, error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(tell)
 	l := &Link{
-		fd: fd, lost: make(chan struct{}), bell: entry.Bell(),
+		fd: fd, lost: make(chan struct{}), known: make(chan struct{}), bell: entry.Bell(),
 		files: map[string]*os.File{}, exits: map[int]Exit{}, waits: map[int][]chan Exit{},
 	}
 	if isSocket(tell) {
@@ -107,6 +108,7 @@ func open(fd, tell int) (*Link, Order, map[string]*os.File, error) {
 		case verb == "exit":
 			l.exited(rest)
 		case message == readyMessage:
+			close(l.known)
 			go l.listen()
 			return l, order, left, nil
 		}
@@ -133,6 +135,14 @@ func (l *Link) ordered(socket int) (Order, error) {
 func isSocket(fd int) bool {
 	_, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	return err == nil
+}
+
+// Known waits until everybody can find the keeper by its title, or it is gone.
+func (l *Link) Known() {
+	select {
+	case <-l.known:
+	case <-l.lost:
+	}
 }
 
 // Ready tells whoever started the keeper that the supervisor listens, or why
@@ -163,6 +173,8 @@ func (l *Link) listen() {
 		}
 		if rest, ok := strings.CutPrefix(message, "exit "); ok {
 			l.exited(rest)
+		} else if message == Name {
+			close(l.known)
 		}
 	}
 }

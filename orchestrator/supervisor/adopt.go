@@ -155,7 +155,7 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	if c.cfg.Spec.TTY {
 		p.stdin = p.stdout
 	}
-	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true))
+	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true, nil))
 }
 
 // holdAgain gives the keeper what the last one has taken with it.

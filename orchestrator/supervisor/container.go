@@ -66,10 +66,18 @@ func (c *container) needed() bool {
 
 // put changes the state, on disk first, and tells those who wait for it. The
 // caller holds c.mu.
-func (c *container) put(change func(*engine.State)) error {
+func (c *container) put(change func(*engine.State)) error { return c.putNext(nil, change) }
+
+// putNext is put where that state has been expected, or nil.
+func (c *container) putNext(expected *engine.NextState, change func(*engine.State)) error {
 	next := c.state
 	change(&next)
-	err := c.s.engine.WriteState(c.id, &next)
+	var err error
+	if expected != nil {
+		err = expected.Write(&next)
+	} else {
+		err = c.s.engine.WriteState(c.id, &next)
+	}
 	c.set(next)
 	return err
 }

@@ -83,6 +83,7 @@ func (c *container) begin(ctx context.Context) error {
 	}
 	pipes.forward = forwarded
 	var at time.Time
+	var next *engine.NextState
 	running, err := c.s.engine.Start(ctx, cfg, stdio, func(r *engine.Started) {
 		if r.Console != nil {
 			c.sized(r.Console)
@@ -94,16 +95,37 @@ func (c *container) begin(ctx context.Context) error {
 		}
 		at = time.Now().UTC()
 		c.hold(r, pipes, at)
+		next = c.expect(r, at)
 	})
 	closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
 	if err != nil {
+		next.Drop()
 		c.s.link.Drop(c.id)
 		pipes.close()
 		forwarded.Close()
 		return c.failed(err)
 	}
 	fault.Point("supervisor: started")
-	return c.began(running, pipes, at, false)
+	return c.began(running, pipes, at, false, next)
+}
+
+// expect has the state be prepared that began will write.
+func (c *container) expect(r *engine.Started, at time.Time) *engine.NextState {
+	c.mu.Lock()
+	s := c.state
+	c.mu.Unlock()
+	c.startedState(&s, at)
+	runs(&s, r)
+	return c.s.engine.NextState(c.id, s)
+}
+
+// runs is the part of a state that says what runs.
+func runs(s *engine.State, r *engine.Started) {
+	s.PID, s.PIDStart = r.PID, r.StartTicks
+	s.Endpoints, s.Ports = nil, nil
+	if r.Sandbox != nil {
+		s.Endpoints, s.Ports = r.Sandbox.Endpoints(), r.Sandbox.Ports()
+	}
 }
 
 // failed notes why a run could not begin.
@@ -130,8 +152,9 @@ func (c *container) failed(err error) error {
 	return failure
 }
 
-// began takes a run into our care: one that we began, or one that we adopt.
-func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopted bool) error {
+// began takes a run into our care: one that we began, with the state that was
+// expected of it, or one that we adopt.
+func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopted bool, next *engine.NextState) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &run{Started: running, ended: make(chan struct{}), cancel: cancel, began: at}
 	c.mu.Lock()
@@ -140,15 +163,11 @@ func (c *container) began(running *engine.Started, p *pipes, at time.Time, adopt
 	if c.cfg.Spec.AutoRemove {
 		r.doom()
 	}
-	err := c.put(func(s *engine.State) {
+	err := c.putNext(next, func(s *engine.State) {
 		if !adopted {
 			c.startedState(s, at)
 		}
-		s.PID, s.PIDStart = running.PID, running.StartTicks
-		s.Endpoints, s.Ports = nil, nil
-		if running.Sandbox != nil {
-			s.Endpoints, s.Ports = running.Sandbox.Endpoints(), running.Sandbox.Ports()
-		}
+		runs(s, running)
 	})
 	fault.Point("supervisor: start on disk")
 	if !adopted {

@@ -57,6 +57,7 @@ func Main() int {
 	s, err := start(order, link, left)
 	comingUp.End()
 	leave()
+	link.Known()
 	starter := keeper.Ready(err)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "supervisor:", err)
