@@ -12,23 +12,8 @@ import "compose/internal/deepstack"
 // those of the libraries go deep.
 func init() { deepstack.Grow() }
 
-// What entry writes, before there is a runtime: numbers, which that leaves alone.
-var (
-	supervisor int32
-	bell       int32
-
-	pair   [2]int32 // the ends of a keeper's link
-	wait   [2]pollFD
-	end    [128]byte // siginfo_t
-	action [32]byte  // struct sigaction of the kernel's
-)
-
-// pollFD is struct pollfd of poll(2).
-type pollFD struct {
-	fd      int32
-	events  int16
-	revents int16
-}
+// What entry has to tell.
+var supervisor, bell int32
 
 // The descriptors of a keeper that has forked: its supervisor's pidfd, its end of the
 // link to that, and what it is woken by.
@@ -52,11 +37,11 @@ const (
 // subreaper, makes a link, a socket of whole messages, and forks. The child has all
 // that one that is started as a supervisor has: the descriptors, the name and room
 // for a title. The parent writes the first message that it is sent over its command
-// line, answers with its name, and sleeps then: what else it is sent waits in the socket, descriptors too.
-// Before there has been a message nobody has seen either, and if the child is gone
-// then the parent goes too. That is its end also where the child ends without fault.
-// Otherwise, or woken by the bell, it begins to be a keeper; what it costs to begin,
-// and the memory, most stacks never need.
+// line, answers with its name, and sleeps then: what else it is sent waits in the
+// socket, descriptors too. Before there has been a message nobody has seen either,
+// and if the child is gone then the parent goes too. That is its end also where the
+// child ends without fault. Otherwise, or woken by the bell, it begins to be a
+// keeper; what it costs to begin, and the memory, most stacks never need.
 func Supervisor() int { return int(supervisor) }
 
 // Bell returns the eventfd that a supervisor has to wake its keeper by, or -1 where

@@ -1,5 +1,11 @@
 #include "textflag.h"
 
+// Written before there is a runtime: numbers, which that leaves alone.
+GLOBL pair<>(SB), NOPTR, $8 // the ends of a keeper's link
+GLOBL wait<>(SB), NOPTR, $16 // two struct pollfd
+GLOBL end<>(SB), NOPTR, $128 // siginfo_t
+GLOBL action<>(SB), NOPTR, $32 // struct sigaction, the kernel's
+
 // entry is the binary's entry point.
 //
 // Where the process is an init that only makes room for the container's program
@@ -64,7 +70,7 @@ keeper:
 	MOVQ $53, AX // socketpair
 	MOVQ $1, DI // AF_UNIX
 	MOVQ $0x80005, SI // SOCK_SEQPACKET|SOCK_CLOEXEC
-	LEAQ ·pair(SB), R10
+	LEAQ pair<>(SB), R10
 	SYSCALL
 	TESTQ AX, AX
 	JNE  start
@@ -75,7 +81,7 @@ keeper:
 	MOVQ AX, R12
 	CMPQ R12, $6
 	JNE  alone // something else is open
-	MOVQ ·pair(SB), AX
+	MOVQ pair<>(SB), AX
 	MOVQ $0x0000000500000004, DX
 	CMPQ AX, DX
 	JNE  alone
@@ -97,10 +103,10 @@ keeper:
 	MOVQ $5, DI // the supervisor's end
 	SYSCALL
 
-	MOVL $4, ·wait+0(SB) // our end
-	MOVW $1, ·wait+4(SB) // POLLIN
+	MOVL $4, wait<>+0(SB) // our end
+	MOVW $1, wait<>+4(SB) // POLLIN
 	MOVQ $271, AX // ppoll
-	LEAQ ·wait(SB), DI
+	LEAQ wait<>(SB), DI
 	MOVQ $1, SI
 	XORL DX, DX // for ever
 	XORL R10, R10
@@ -123,31 +129,31 @@ keeper:
 	SYSCALL
 	TESTQ AX, AX
 	JLT  start
-	MOVL AX, ·wait+0(SB) // it is 3 by now; the link may be open in others, too
-	MOVL $6, ·wait+8(SB) // the bell
-	MOVW $1, ·wait+12(SB) // POLLIN
+	MOVL AX, wait<>+0(SB) // it is 3 by now; the link may be open in others, too
+	MOVL $6, wait<>+8(SB) // the bell
+	MOVW $1, wait<>+12(SB) // POLLIN
 	MOVQ $271, AX // ppoll
-	LEAQ ·wait(SB), DI
+	LEAQ wait<>(SB), DI
 	MOVQ $2, SI
 	XORL DX, DX
 	XORL R10, R10
 	SYSCALL
 	TESTQ AX, AX
 	JLE  start
-	CMPW ·wait+14(SB), $0
+	CMPW wait<>+14(SB), $0
 	JNE  start
 	MOVQ $247, AX // waitid
 	MOVQ $1, DI // P_PID
 	MOVLQSX ·supervisor(SB), SI
-	LEAQ ·end(SB), DX
+	LEAQ end<>(SB), DX
 	MOVQ $0x1000004, R10 // WEXITED|WNOWAIT
 	XORL R8, R8
 	SYSCALL
 	TESTQ AX, AX
 	JNE  start
-	CMPL ·end+8(SB), $1 // CLD_EXITED
+	CMPL end<>+8(SB), $1 // CLD_EXITED
 	JNE  start
-	CMPL ·end+24(SB), $0
+	CMPL end<>+24(SB), $0
 	JNE  start
 leave:
 	MOVQ $231, AX // exit_group
@@ -159,10 +165,10 @@ alone: // the keeper does it by itself
 	MOVQ R12, DI
 	SYSCALL
 	MOVQ $3, AX // close
-	MOVLQSX ·pair(SB), DI
+	MOVLQSX pair<>(SB), DI
 	SYSCALL
 	MOVQ $3, AX // close
-	MOVLQSX ·pair+4(SB), DI
+	MOVLQSX pair<>+4(SB), DI
 	SYSCALL
 	JMP  start
 
@@ -227,9 +233,9 @@ runtime:
 
 // ignore ignores the signal DI.
 TEXT ·ignore(SB), NOSPLIT|NOFRAME, $0
-	MOVQ $1, ·action(SB) // SIG_IGN
+	MOVQ $1, action<>(SB) // SIG_IGN
 	MOVQ $13, AX // rt_sigaction
-	LEAQ ·action(SB), SI
+	LEAQ action<>(SB), SI
 	XORL DX, DX
 	MOVQ $8, R10
 	SYSCALL

@@ -1,5 +1,10 @@
 #include "textflag.h"
 
+GLOBL pair<>(SB), NOPTR, $8
+GLOBL wait<>(SB), NOPTR, $16
+GLOBL end<>(SB), NOPTR, $128
+GLOBL action<>(SB), NOPTR, $32
+
 // See entry_amd64.s.
 TEXT ·entry(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVD 0(RSP), R9
@@ -50,7 +55,7 @@ keeper:
 	MOVD $1, R0 // AF_UNIX
 	MOVD $0x80005, R1 // SOCK_SEQPACKET|SOCK_CLOEXEC
 	MOVD $0, R2
-	MOVD $·pair(SB), R3
+	MOVD $pair<>(SB), R3
 	MOVD $199, R8 // socketpair
 	SVC
 	CBNZ R0, start
@@ -61,7 +66,7 @@ keeper:
 	MOVD R0, R10
 	CMP  $6, R10
 	BNE  alone // something else is open
-	MOVD ·pair(SB), R1
+	MOVD pair<>(SB), R1
 	MOVD $0x0000000500000004, R2
 	CMP  R2, R1
 	BNE  alone
@@ -83,10 +88,10 @@ keeper:
 	SVC
 
 	MOVD $4, R1 // our end
-	MOVW R1, ·wait+0(SB)
+	MOVW R1, wait<>+0(SB)
 	MOVD $1, R1
-	MOVH R1, ·wait+4(SB) // POLLIN
-	MOVD $·wait(SB), R0
+	MOVH R1, wait<>+4(SB) // POLLIN
+	MOVD $wait<>(SB), R0
 	MOVD $1, R1
 	MOVD $0, R2 // for ever
 	MOVD $0, R3
@@ -109,12 +114,12 @@ keeper:
 	MOVD $434, R8 // pidfd_open
 	SVC
 	TBNZ $63, R0, start
-	MOVW R0, ·wait+0(SB) // it is 3 by now; the link may be open in others, too
+	MOVW R0, wait<>+0(SB) // it is 3 by now; the link may be open in others, too
 	MOVD $6, R1 // the bell
-	MOVW R1, ·wait+8(SB)
+	MOVW R1, wait<>+8(SB)
 	MOVD $1, R1
-	MOVH R1, ·wait+12(SB) // POLLIN
-	MOVD $·wait(SB), R0
+	MOVH R1, wait<>+12(SB) // POLLIN
+	MOVD $wait<>(SB), R0
 	MOVD $2, R1
 	MOVD $0, R2
 	MOVD $0, R3
@@ -122,20 +127,20 @@ keeper:
 	SVC
 	CMP  $0, R0
 	BLE  start
-	MOVHU ·wait+14(SB), R1
+	MOVHU wait<>+14(SB), R1
 	CBNZ R1, start
 	MOVD $1, R0 // P_PID
 	MOVW ·supervisor(SB), R1
-	MOVD $·end(SB), R2
+	MOVD $end<>(SB), R2
 	MOVD $0x1000004, R3 // WEXITED|WNOWAIT
 	MOVD $0, R4
 	MOVD $95, R8 // waitid
 	SVC
 	CBNZ R0, start
-	MOVW ·end+8(SB), R1
+	MOVW end<>+8(SB), R1
 	CMPW $1, R1 // CLD_EXITED
 	BNE  start
-	MOVW ·end+24(SB), R1
+	MOVW end<>+24(SB), R1
 	CBNZW R1, start
 leave:
 	MOVD $0, R0
@@ -146,10 +151,10 @@ alone: // the keeper does it by itself
 	MOVD R10, R0
 	MOVD $57, R8 // close
 	SVC
-	MOVW ·pair(SB), R0
+	MOVW pair<>(SB), R0
 	MOVD $57, R8 // close
 	SVC
-	MOVW ·pair+4(SB), R0
+	MOVW pair<>+4(SB), R0
 	MOVD $57, R8 // close
 	SVC
 	B    start
@@ -218,8 +223,8 @@ runtime:
 // ignore ignores the signal R0.
 TEXT ·ignore(SB), NOSPLIT|NOFRAME, $0
 	MOVD $1, R1 // SIG_IGN
-	MOVD R1, ·action(SB)
-	MOVD $·action(SB), R1
+	MOVD R1, action<>(SB)
+	MOVD $action<>(SB), R1
 	MOVD $0, R2
 	MOVD $8, R3
 	MOVD $134, R8 // rt_sigaction
