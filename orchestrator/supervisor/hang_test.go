@@ -2,6 +2,9 @@ package supervisor
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,14 +55,27 @@ func TestHangs(t *testing.T) {
 		c.Close()
 	}
 
+	// Where the machine is busy, a thread goes on for a while.
+	stop := func(pid int) {
+		t.Helper()
+		send(pid, unix.SIGSTOP)
+		h.soon("it has stopped", func() bool {
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+			return !slices.ContainsFunc(threads, func(path string) bool {
+				stat, _ := os.ReadFile(path)
+				return !strings.Contains(string(stat), ") T ")
+			})
+		})
+	}
+
 	supervisor := h.processes(keeper.SupervisorName)[0]
-	send(supervisor, unix.SIGSTOP)
+	stop(supervisor)
 	refused(fmt.Sprintf("kill -9 %d", supervisor))
 	send(supervisor, unix.SIGKILL)
 	answers()
 
 	theKeeper := h.processes(keeper.Name)[0]
-	send(theKeeper, unix.SIGSTOP)
+	stop(theKeeper)
 	send(h.processes(keeper.SupervisorName)[0], unix.SIGKILL)
 	h.soon("there is no supervisor", func() bool { return len(h.processes(keeper.SupervisorName)) == 0 })
 	refused(fmt.Sprintf("kill -9 %d", theKeeper))
