@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"compose/engine/runtime"
+	"compose/internal/procstat"
 	"compose/internal/statefile"
 )
 
@@ -41,7 +42,7 @@ func (e *Engine) rescueState(id string, damaged *statefile.CorruptError) (*State
 		// The container's first process is the one that has run for longest.
 		if ticks := runtime.StartTicks(pid); ticks != 0 && (s.PID == 0 || ticks < s.PIDStart) {
 			s.Status, s.PID, s.PIDStart, s.ExitCode, s.FinishedAt = Running, pid, ticks, 0, time.Time{}
-			s.StartedAt = time.Now().UTC().Add(-runtime.Age(ticks))
+			s.StartedAt = time.Now().UTC().Add(-procstat.Age(ticks))
 		}
 	}
 	if s.Status == Running && c.Spec.Health != nil && len(c.Spec.Health.Test) > 0 && c.Spec.Health.Test[0] != "NONE" {

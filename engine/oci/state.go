@@ -8,13 +8,12 @@ import (
 	"os"
 	"path" // path/filepath initialises after the heavy libraries
 	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime"
+	"compose/internal/procstat"
 	"compose/internal/statefile"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -90,12 +89,11 @@ func (c *container) look() specs.ContainerState {
 
 // alive says that the process is there and no zombie.
 func alive(pid int, ticks uint64) bool {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil || runtime.StartTicks(pid) != ticks {
+	fields := procstat.Fields(pid)
+	if len(fields) == 0 || runtime.StartTicks(pid) != ticks {
 		return false
 	}
-	_, rest, _ := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
-	return rest != "" && rest[0] != 'Z' && rest[0] != 'X'
+	return fields[procstat.State] != "Z" && fields[procstat.State] != "X"
 }
 
 func (a *app) state() error {

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime/cgroup"
+	"compose/internal/procstat"
 )
 
 // Signal sends a signal to the process behind pidfd; one that has ended gets
@@ -38,17 +38,8 @@ func Ended(pid int, startTicks uint64) bool {
 		return true
 	}
 	// Where only its first thread has ended there are others still.
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	return err != nil || len(fields) > 17 && fields[0] == "Z" && fields[17] == "1"
-}
-
-// Age is how long ago a process began, by a clock that nobody sets.
-func Age(startTicks uint64) time.Duration {
-	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // it always has one
-	// The kernel counts in hundredths of a second here on all machines.
-	return max(time.Duration(now.Nano())-time.Duration(startTicks)*10*time.Millisecond, 0)
+	fields := procstat.Fields(pid)
+	return len(fields) == 0 || len(fields) > procstat.Threads && fields[procstat.State] == "Z" && fields[procstat.Threads] == "1"
 }
 
 // KillAll sends SIGKILL to every process of the container.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"compose/engine/runtime/cgroup"
+	"compose/internal/procstat"
 	"compose/internal/sealed"
 	"compose/internal/trace"
 
@@ -387,15 +388,10 @@ func (c *creation) cgroupMounts(p *program, at string, flags uintptr) error {
 // tells it from a later one with the same number. It is 0 for none, and for one
 // that has ended and was left to the host's init, which may be slow to bury it.
 func StartTicks(pid int) uint64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	fields := procstat.Fields(pid)
+	if len(fields) <= procstat.Start || fields[procstat.State] == "Z" && fields[procstat.Parent] == "1" {
 		return 0
 	}
-	// The command's name, in parentheses, may hold anything; count from its end.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	if len(fields) < 20 || fields[0] == "Z" && fields[1] == "1" {
-		return 0
-	}
-	n, _ := strconv.ParseUint(fields[19], 10, 64)
+	n, _ := strconv.ParseUint(fields[procstat.Start], 10, 64)
 	return n
 }

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/procstat"
 )
 
 // Wait waits until a child of ours has ended, reaps it and says how it ended.
@@ -96,16 +97,11 @@ func Exit(f *os.File, pid int, within time.Duration) (status syscall.WaitStatus,
 
 // zombie says how a process ended that nobody has reaped yet.
 func zombie(fd, pid int) (status syscall.WaitStatus, ok bool) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	fields := procstat.Fields(pid)
+	if len(fields) <= procstat.Exit || fields[procstat.State] != "Z" {
 		return 0, false
 	}
-	// The name, in brackets, may have any character. The status is the last field.
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	if len(fields) < 50 || fields[0] != "Z" {
-		return 0, false
-	}
-	code, err := strconv.ParseUint(fields[49], 10, 32)
+	code, err := strconv.ParseUint(fields[procstat.Exit], 10, 32)
 	// The number was not another's meanwhile if the process still has it.
 	return syscall.WaitStatus(code), err == nil && unix.PidfdSendSignal(fd, 0, nil, 0) == nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"compose/internal/entry"
 	"compose/internal/fault"
+	"compose/internal/procstat"
 	"compose/internal/resident"
 )
 
@@ -76,7 +77,7 @@ type Exit struct {
 	Ticks  uint64 // when, as /proc/<pid>/stat counts: nobody sets that clock
 }
 
-// run is the keeper's whole life, from when package entry no longer sleeps it. It
+// run is the keeper's whole life, from when package entry has woken it. It
 // begins with a supervisor and without anything for that to do, which comes with an
 // Order. That goes to the supervisor, for somebody waits for it, and from there to
 // us. Where a supervisor became a keeper in place, args are the order and the number
@@ -107,7 +108,8 @@ func run(args []string) int {
 // for. Without an order both leave: nobody has seen them.
 func (k *keeper) begin() int {
 	pid := entry.Supervisor()
-	if pid != 0 {
+	forked := pid != 0 // then we have our title already
+	if forked {
 		k.link = entry.LinkFD
 		unix.Close(entry.PIDFD)
 		unix.Close(entry.BellFD)
@@ -129,13 +131,13 @@ func (k *keeper) begin() int {
 	k.order.Trace = "" // it is over when the command is
 	takeLog(log)
 	unix.Close(log)
-	entitle(order.argv(Name))
-	if entry.Supervisor() == 0 {
-		k.send(Name, -1) // it has a title
+	if !forked {
+		entitle(order.argv(Name))
+		k.send(Name, -1) // it has its title
 	}
 	fault.Point("keeper: supervisor started")
 	k.hear()
-	return k.keep(pid, sinceStart())
+	return k.keep(pid, started())
 }
 
 // inherit takes over what came through an exec in place: descriptors, and exits
@@ -282,13 +284,11 @@ func (k *keeper) brief() {
 	k.send(readyMessage, -1)
 }
 
-// sinceStart is when this process began.
-func sinceStart() time.Time {
-	stat, _ := os.ReadFile("/proc/self/stat")
-	_, rest, _ := strings.Cut(string(stat), ") ") // there are no brackets in our name
-	if f := strings.Fields(rest); len(f) > 19 {
-		if began, err := strconv.ParseUint(f[19], 10, 64); err == nil {
-			return time.Now().Add(-time.Duration(ticks()-began) * 10 * time.Millisecond)
+// started is when this process began.
+func started() time.Time {
+	if f := procstat.Fields(os.Getpid()); len(f) > procstat.Start {
+		if ticks, err := strconv.ParseUint(f[procstat.Start], 10, 64); err == nil {
+			return time.Now().Add(-procstat.Age(ticks))
 		}
 	}
 	return time.Now()

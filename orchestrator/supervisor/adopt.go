@@ -17,6 +17,7 @@ import (
 	"compose/engine"
 	"compose/engine/runtime"
 	"compose/internal/fault"
+	"compose/internal/procstat"
 )
 
 // adoptAll takes over what the last supervisor has left: containers that run,
@@ -155,7 +156,7 @@ func (c *container) adopt(ctx context.Context, left map[string]*os.File) {
 	if c.cfg.Spec.TTY {
 		p.stdin = p.stdout
 	}
-	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-runtime.Age(state.PIDStart)), true, nil))
+	c.s.warn(c, "take it over", c.began(running, p, time.Now().Add(-procstat.Age(state.PIDStart)), true, nil))
 }
 
 // holdAgain gives the keeper what the last one has taken with it.
@@ -224,7 +225,7 @@ func (c *container) endedUnseen(state engine.State, p *pipes, process *os.File) 
 	_, cancel := context.WithCancel(context.Background())
 	r := &run{
 		Started: &engine.Started{PID: state.PID, PIDFD: process},
-		ended:   make(chan struct{}), cancel: cancel, began: time.Now().Add(-runtime.Age(state.PIDStart)),
+		ended:   make(chan struct{}), cancel: cancel, began: time.Now().Add(-procstat.Age(state.PIDStart)),
 	}
 	c.mu.Lock()
 	c.run = r
