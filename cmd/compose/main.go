@@ -27,7 +27,6 @@ import (
 	"compose/internal/headroom"
 	"compose/internal/lateinit"
 	"compose/internal/lateinit/held"
-	"compose/internal/resident"
 	"compose/orchestrator"
 	"compose/orchestrator/supervisor"
 )
@@ -43,7 +42,7 @@ func main() {
 	}
 	// A command lives for milliseconds: collecting garbage is mostly in its way.
 	debug.SetGCPercent(800)
-	time.AfterFunc(settled, settle)
+	time.AfterFunc(settled, headroom.Settle)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := app.run(ctx, os.Args[1:])
@@ -52,13 +51,6 @@ func main() {
 }
 
 // settled is when a command has been running for so long that it will live on, as
-// one that shows what containers write.
+// one that shows what containers write. Most of what it has in memory then is from its
+// start.
 const settled = 5 * time.Second
-
-// settle gives back what a command has had for a quick start, which is then most of
-// what it has in memory.
-func settle() {
-	headroom.Settle()
-	debug.FreeOSMemory()
-	resident.Unmap()
-}

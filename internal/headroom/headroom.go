@@ -5,10 +5,13 @@
 package headroom
 
 import (
+	"runtime/debug"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/resident"
 )
 
 const (
@@ -53,11 +56,14 @@ func Make() {
 	<-made
 }
 
-// Settle is for who lives on. It takes no memory away, but what the runtime gives
-// back from now on stays with the kernel, which would make whole huge pages again
-// of those that have a single page left (khugepaged).
+// Settle is for who lives on: it gives back garbage, what of the room is empty, and
+// what of the binary has been used. From now on what the runtime gives back stays
+// with the kernel, which would make whole huge pages again of those that have a
+// single page left (khugepaged).
 func Settle() {
 	if r := room.Swap(nil); r != nil {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_NOHUGEPAGE)
 	}
+	debug.FreeOSMemory()
+	resident.Unmap()
 }

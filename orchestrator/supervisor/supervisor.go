@@ -27,7 +27,6 @@ import (
 	"compose/internal/fault"
 	"compose/internal/filelock"
 	"compose/internal/headroom"
-	"compose/internal/resident"
 	"compose/internal/roots"
 	"compose/internal/trace"
 	"compose/orchestrator/keeper"
@@ -200,8 +199,6 @@ func (s *supervisor) rest() {
 	s.mu.Unlock()
 	if alone {
 		headroom.Settle()
-		debug.FreeOSMemory()
-		resident.Unmap()
 	}
 }
 
