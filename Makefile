@@ -14,7 +14,7 @@ export GOEXPERIMENT = norandomizedheapbase64
 # After the first: what go.mod puts in the place of libraries.
 PACKAGES = ./... github.com/distribution/reference/... github.com/go-viper/mapstructure/v2/... github.com/opencontainers/go-digest/... github.com/santhosh-tekuri/jsonschema/v6/...
 
-# -E: a container's init need not wait for the Go runtime, see its entry.
+# -E: some of what a process does need not wait for the Go runtime, see package entry.
 GO_BUILD = go build -trimpath -ldflags '-s -w -E compose/internal/entry.entry -X main.version=$(VERSION) -X compose/engine/oci.Version=$(VERSION)'
 
 .PHONY: help build demo base-images test chaos soak oci-peers lint config-compare bench clean install

@@ -57,10 +57,10 @@ func (c *container) start(ctx context.Context) error {
 
 // begin begins a run. The caller holds c.op.
 func (c *container) begin(ctx context.Context) error {
-	// It may have been renamed since we read it.
 	if c.s.starts.Add(1) == many {
 		headroom.Make() // what stays empty is given back when we rest
 	}
+	// It may have been renamed since we read it.
 	cfg, err := c.s.engine.Container(ctx, c.id)
 	if err != nil {
 		return err
