@@ -18,6 +18,7 @@ import (
 	"compose/engine/runtime"
 	"compose/internal/filelock"
 	"compose/internal/roots"
+	"compose/internal/spread"
 	"compose/internal/statefile"
 	"compose/netbridge"
 	"compose/volumes"
@@ -120,22 +121,22 @@ func (e *Engine) Containers(_ context.Context, f Filter) ([]*Container, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	var list []*Container
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
-		c, err := e.readOnce(entry.Name())
+	entries = slices.DeleteFunc(entries, func(d fs.DirEntry) bool { return strings.HasPrefix(d.Name(), ".") })
+	list := make([]*Container, len(entries))
+	err = spread.Each(len(entries), func(i int) error {
+		c, err := e.readOnce(entries[i].Name())
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed in the meantime
+			return nil // removed in the meantime
 		}
-		if err != nil {
-			return nil, err
+		if err == nil && f.matches(c) {
+			list[i] = c
 		}
-		if f.matches(c) {
-			list = append(list, c)
-		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	list = slices.DeleteFunc(list, func(c *Container) bool { return c == nil })
 	sort.Slice(list, func(i, j int) bool { return list[i].Created.Before(list[j].Created) })
 	return list, nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine"
+	"compose/internal/spread"
 	"compose/internal/trace"
 	"compose/netbridge"
 )
@@ -73,17 +74,21 @@ func observeContainers(ctx context.Context, h Host, project string) ([]*Containe
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*Container, 0, len(list))
-	for _, c := range list {
-		state, err := h.State(c.ID)
+	out := make([]*Container, len(list))
+	err = spread.Each(len(list), func(i int) error {
+		state, err := h.State(list[i].ID)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed since we listed it
+			return nil // removed since we listed it
 		}
-		if err != nil {
-			return nil, err
+		if err == nil {
+			out[i] = newContainer(list[i], state)
 		}
-		out = append(out, newContainer(c, state))
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	out = slices.DeleteFunc(out, func(c *Container) bool { return c == nil })
 	slices.SortFunc(out, func(a, b *Container) int {
 		oneOff := func(c *Container) int {
 			if c.OneOff {

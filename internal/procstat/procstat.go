@@ -3,12 +3,13 @@
 package procstat
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/rawfile"
 )
 
 // Places in Fields.
@@ -22,7 +23,7 @@ const (
 
 // Fields are those behind the process's name; none where there is no such process.
 func Fields(pid int) []string {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := rawfile.Append(make([]byte, 0, 512), "/proc/"+strconv.Itoa(pid)+"/stat")
 	if err != nil {
 		return nil
 	}

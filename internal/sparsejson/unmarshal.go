@@ -2,9 +2,9 @@ package sparsejson
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,36 +16,17 @@ func Unmarshal(data []byte, v any) error {
 	if into.Kind() != reflect.Pointer || into.IsNil() || !json.Valid(data) {
 		return json.Unmarshal(data, v)
 	}
-	return readValue(bytes.TrimSpace(data), into.Elem())
+	_, err := readValue(space(data), into.Elem())
+	return err
 }
 
-// readValue reads one JSON value, which is valid and has no space around it.
-// What is null, not what the type asks for, or in any way special is left to
-// encoding/json.
-func readValue(data []byte, into reflect.Value) error {
+// readValue reads the value that valid JSON begins with, and returns what comes
+// after it. What is null, not what the type asks for, or in any way special is
+// left to encoding/json.
+func readValue(data []byte, into reflect.Value) (rest []byte, err error) {
 	t, first := into.Type(), data[0]
-	switch plain(t) {
-	case reflect.Bool:
-		if first == 't' || first == 'f' {
-			into.SetBool(first == 't')
-			return nil
-		}
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if n, err := strconv.ParseInt(string(data), 10, 64); err == nil && !into.OverflowInt(n) {
-			into.SetInt(n)
-			return nil
-		}
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if n, err := strconv.ParseUint(string(data), 10, 64); err == nil && !into.OverflowUint(n) {
-			into.SetUint(n)
-			return nil
-		}
-	case reflect.String:
-		if first == '"' {
-			s, err := readString(data)
-			into.SetString(s)
-			return err
-		}
+	kind := plain(t)
+	switch kind {
 	case reflect.Struct:
 		if first == '{' {
 			return readStruct(data, into)
@@ -66,79 +47,164 @@ func readValue(data []byte, into reflect.Value) error {
 			return readMap(data, into)
 		}
 	}
-	return json.Unmarshal(data, into.Addr().Interface())
+	data, rest = cut(data)
+	switch kind {
+	case reflect.Bool:
+		if first == 't' || first == 'f' {
+			into.SetBool(first == 't')
+			return rest, nil
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if n, err := strconv.ParseInt(string(data), 10, 64); err == nil && !into.OverflowInt(n) {
+			into.SetInt(n)
+			return rest, nil
+		}
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if n, err := strconv.ParseUint(string(data), 10, 64); err == nil && !into.OverflowUint(n) {
+			into.SetUint(n)
+			return rest, nil
+		}
+	case reflect.String:
+		if first == '"' {
+			s, err := readString(data)
+			into.SetString(s)
+			return rest, err
+		}
+	}
+	return rest, readSpecial(data, into.Addr().Interface())
+}
+
+// readSpecial reads a value of a type that does so itself, or leaves it to
+// encoding/json.
+func readSpecial(data []byte, into any) error {
+	if data[0] != 'n' {
+		if own, ok := into.(json.Unmarshaler); ok {
+			return own.UnmarshalJSON(data)
+		}
+		if own, ok := into.(encoding.TextUnmarshaler); ok && data[0] == '"' {
+			s, err := readString(data)
+			if err != nil {
+				return err
+			}
+			return own.UnmarshalText([]byte(s))
+		}
+	}
+	return json.Unmarshal(data, into)
 }
 
 // readString reads a string, with its quotes.
 func readString(data []byte) (s string, err error) {
-	if bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data) {
-		return string(data[1 : len(data)-1]), nil
+	if text, ok := asIs(data); ok {
+		return string(text), nil
 	}
 	err = json.Unmarshal(data, &s)
 	return s, err
 }
 
-func readStruct(data []byte, into reflect.Value) error {
+// asIs is what is between a string's quotes, if that is what it says.
+func asIs(data []byte) ([]byte, bool) {
+	return data[1 : len(data)-1], bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data)
+}
+
+func readStruct(data []byte, into reflect.Value) ([]byte, error) {
 	all, err := fields(into.Type())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return members(data, func(name string, value []byte) error {
-		i := slices.IndexFunc(all, func(f field) bool { return f.name == name })
+	next := 0 // the one that comes next, if they come as they are written
+	return members(data, func(name, value []byte) ([]byte, error) {
+		i := place(all, name, next)
 		if i < 0 {
-			i = slices.IndexFunc(all, func(f field) bool { return strings.EqualFold(f.name, name) })
+			_, rest := cut(value)
+			return rest, nil
 		}
-		if i < 0 {
-			return nil
-		}
+		next = i + 1
 		return readValue(value, into.FieldByIndex(all[i].index))
 	})
 }
 
-func readMap(data []byte, into reflect.Value) error {
+// place is where a name is among the fields, which are looked at from one on;
+// negative where it is not.
+func place(all []field, name []byte, from int) int {
+	for n := range all {
+		if i := (from + n) % len(all); all[i].name == string(name) {
+			return i
+		}
+	}
+	for i := range all {
+		if strings.EqualFold(all[i].name, string(name)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func readMap(data []byte, into reflect.Value) ([]byte, error) {
 	t := into.Type()
 	if into.IsNil() {
 		into.Set(reflect.MakeMap(t))
 	}
-	return members(data, func(name string, value []byte) error {
+	if m, ok := into.Interface().(map[string]string); ok {
+		return members(data, func(name, value []byte) ([]byte, error) {
+			if value[0] != '"' { // null
+				value, rest := cut(value)
+				s := ""
+				err := json.Unmarshal(value, &s)
+				m[string(name)] = s
+				return rest, err
+			}
+			value, rest := cut(value)
+			s, err := readString(value)
+			m[string(name)] = s
+			return rest, err
+		})
+	}
+	return members(data, func(name, value []byte) ([]byte, error) {
 		element := reflect.New(t.Elem()).Elem()
-		if err := readValue(value, element); err != nil {
-			return err
+		rest, err := readValue(value, element)
+		if err != nil {
+			return nil, err
 		}
-		into.SetMapIndex(reflect.ValueOf(name).Convert(t.Key()), element)
-		return nil
+		into.SetMapIndex(reflect.ValueOf(string(name)).Convert(t.Key()), element)
+		return rest, nil
 	})
 }
 
-func readList(data []byte, into reflect.Value) error {
-	all := reflect.MakeSlice(into.Type(), 0, 1)
-	for rest := space(data[1:]); rest[0] != ']'; {
-		value, after := cut(rest)
-		all = reflect.Append(all, reflect.Zero(into.Type().Elem()))
-		if err := readValue(value, all.Index(all.Len()-1)); err != nil {
-			return err
+func readList(data []byte, into reflect.Value) (rest []byte, err error) {
+	all := reflect.New(into.Type()).Elem()
+	all.Set(reflect.MakeSlice(into.Type(), 0, 1))
+	for rest = space(data[1:]); rest[0] != ']'; rest = next(rest) {
+		n := all.Len()
+		if n == all.Cap() {
+			all.Grow(1)
 		}
-		rest = next(after)
+		all.SetLen(n + 1)
+		if rest, err = readValue(rest, all.Index(n)); err != nil {
+			return nil, err
+		}
 	}
 	into.Set(all)
-	return nil
+	return rest[1:], nil
 }
 
-// members calls fn for those of an object.
-func members(data []byte, fn func(name string, value []byte) error) error {
-	for rest := space(data[1:]); rest[0] != '}'; {
+// members calls fn for those of an object, with all that there is from the value
+// on; fn returns what is behind that.
+func members(data []byte, fn func(name, value []byte) ([]byte, error)) (rest []byte, err error) {
+	for rest = space(data[1:]); rest[0] != '}'; rest = next(rest) {
 		quoted, after := cut(rest)
-		name, err := readString(quoted)
-		if err != nil {
-			return err
+		name, ok := asIs(quoted)
+		if !ok {
+			s, err := readString(quoted)
+			if err != nil {
+				return nil, err
+			}
+			name = []byte(s)
 		}
-		value, after := cut(space(space(after)[1:])) // behind the colon
-		if err := fn(name, value); err != nil {
-			return err
+		if rest, err = fn(name, space(space(after)[1:])); err != nil { // behind the colon
+			return nil, err
 		}
-		rest = next(after)
 	}
-	return nil
+	return rest[1:], nil
 }
 
 // next is what comes after a value: another one, or the end.
@@ -149,7 +215,13 @@ func next(data []byte) []byte {
 	return data
 }
 
-func space(data []byte) []byte { return bytes.TrimLeft(data, " \t\r\n") }
+// space is what is behind the space that data begins with.
+func space(data []byte) []byte {
+	for len(data) > 0 && (data[0] == ' ' || data[0] == '\t' || data[0] == '\r' || data[0] == '\n') {
+		data = data[1:]
+	}
+	return data
+}
 
 // cut takes the value that valid JSON begins with off what comes after it.
 func cut(data []byte) (value, rest []byte) {
@@ -180,10 +252,12 @@ func cut(data []byte) (value, rest []byte) {
 // quoted is where in data, which begins with a string, that string ends.
 func quoted(data []byte) int {
 	for i := 1; ; i++ {
-		switch data[i] {
-		case '\\':
-			i++
-		case '"':
+		i += bytes.IndexByte(data[i:], '"')
+		backslashes := 0
+		for data[i-1-backslashes] == '\\' {
+			backslashes++
+		}
+		if backslashes%2 == 0 {
 			return i
 		}
 	}

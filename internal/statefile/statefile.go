@@ -11,12 +11,14 @@ import (
 	"io/fs"
 	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
+	"reflect"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"compose/internal/fault"
+	"compose/internal/rawfile"
 	"compose/internal/sparsejson"
 	"compose/internal/trace"
 	"compose/internal/turns"
@@ -193,20 +195,44 @@ func Sweep(dir string) {
 // fs.ErrNotExist where there is no such file, and *CorruptError where the file
 // is not the JSON that v asks for.
 func ReadJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	data, err := rawfile.Append((*room)[:0], path)
 	if err != nil {
 		return err
 	}
+	*room = data
 	if err := sparsejson.Unmarshal(data, v); err != nil {
 		return &CorruptError{Path: path, Err: err}
 	}
 	return nil
 }
 
+// rooms are what files are read into, one after the other: nothing of what is
+// decoded stays there.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
 // ReadVersioned is ReadJSON for a file whose field "version", in v at version,
 // says its format. A format beyond known gives *NewerError, whatever else is in
 // the file. A damaged file with a copy is set aside, and the copy taken.
 func ReadVersioned(path string, v any, version *int, known int) error {
+	was := *version
+	*version = 0
+	err := ReadJSON(path, v)
+	if err == nil && *version >= 1 && *version <= known {
+		return nil
+	}
+	var damaged *CorruptError
+	if err != nil && !errors.As(err, &damaged) {
+		*version = was
+		return err
+	}
+	return readBad(path, v, version, known)
+}
+
+// readBad reads a file that is not as it should be, and knows it from one that
+// takes its place meanwhile.
+func readBad(path string, v any, version *int, known int) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -216,7 +242,7 @@ func ReadVersioned(path string, v any, version *int, known int) error {
 	if err != nil {
 		return err
 	}
-	*version = 0
+	reflect.ValueOf(v).Elem().SetZero() // of what could be read
 	err = sparsejson.Unmarshal(data, v)
 	format := *version
 	if err != nil { // a later format may have other types
@@ -232,7 +258,7 @@ func ReadVersioned(path string, v any, version *int, known int) error {
 	if err == nil && format < 1 {
 		err = errors.New("it does not say its format")
 	}
-	if err == nil {
+	if err == nil { // somebody has mended it
 		return nil
 	}
 	damaged := &CorruptError{Path: path, Err: err}
