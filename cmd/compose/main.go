@@ -42,13 +42,22 @@ func main() {
 	}
 	// A command lives for milliseconds: collecting garbage is mostly in its way.
 	debug.SetGCPercent(800)
-	time.AfterFunc(settled, headroom.Settle)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	time.AfterFunc(begun, func() {
+		time.AfterFunc(settled, headroom.Settle)
+		signalled, _ := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(signalled, stop)
+	})
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	code := app.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(app.run(ctx, os.Args[1:]))
 }
+
+// begun is when a command has been running for so long that a signal is to find it
+// willing to end in order. Most are over by then, and being ready for one takes the
+// runtime three threads and as long as reading a Compose file. Until then a signal
+// kills, which no more than a SIGKILL leaves anything behind that the next command
+// does not clear away.
+const begun = 50 * time.Millisecond
 
 // settled is when a command has been running for so long that it will live on, as
 // one that shows what containers write. Most of what it has in memory then is from its
