@@ -196,7 +196,7 @@ child:
 start:
 	MOVQ $157, AX // prctl
 	MOVQ $29, DI // PR_SET_TIMERSLACK
-	MOVQ $200000, SI // as in package timerslack
+	MOVQ $4000000, SI // as in package timerslack
 	SYSCALL
 	MOVQ $72, AX // fcntl
 	XORL DI, DI

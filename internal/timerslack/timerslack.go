@@ -1,11 +1,14 @@
 // Package timerslack is about how late the kernel may wake a thread whose sleep
 // has ended (timer slack in prctl(2)).
 //
-// For processes of ours it is 200 us, which the binary's entry point sees to: one
+// For processes of ours it is 4 ms, which the binary's entry point sees to: one
 // thread of the Go runtime does nothing but sleep for 20 us and look around as
-// long as others are busy. With the usual slack of 50 us its waking up takes a
-// twentieth of the time in which a large project comes up. Every thread and
-// process inherits it, so that programs which are not ours have it set back.
+// long as others are busy, which with the usual slack of 50 us takes a tenth of
+// the time in which a project comes up. What it looks for is who has had a
+// processor for 10 ms, and whose system call keeps one from others: that is seen
+// a few milliseconds later, which costs less, even where there is one processor.
+// No timer of ours is as fine as that. Every thread and process inherits the
+// slack, so that programs which are not ours have it set back.
 package timerslack
 
 import (
@@ -15,8 +18,8 @@ import (
 )
 
 const (
-	Usual = 50_000  // ns, what the kernel begins with
-	ours  = 200_000 // ns, as in the entry point
+	Usual = 50_000    // ns, what the kernel begins with
+	ours  = 4_000_000 // ns, as in the entry point
 )
 
 // Outside runs start, which starts a program that is not ours, with the usual
