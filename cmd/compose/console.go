@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"compose/internal/signals"
 	"compose/orchestrator"
 )
 
@@ -43,10 +46,38 @@ func (app *App) connect(tty, interactive bool) (*console, error) {
 	} else {
 		c.streams.Stderr = app.Stderr
 	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	c.streams.Signals = app.impatient(signals)
+	caught := make(chan os.Signal, 16)
+	if err := app.signals.pass(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2); err != nil {
+		c.restore()
+		return nil, err
+	}
+	c.streams.Signals = app.impatient(caught)
 	return c, nil
+}
+
+// heeded is who gets the signals that a command is sent.
+type heeded struct {
+	lock   sync.Mutex
+	passed bool // to a process of a container
+}
+
+// end has SIGINT and SIGTERM call stop from now on, unless they are passed on.
+func (h *heeded) end(ctx context.Context, stop func()) {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	if h.passed {
+		return
+	}
+	signalled, _ := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM) // for as long as the command lives
+	context.AfterFunc(signalled, stop)
+}
+
+// pass has signals sent to c, which do not end the command any more.
+func (h *heeded) pass(c chan<- os.Signal, which ...syscall.Signal) error {
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.passed = true
+	return signals.Catch(c, which...)
 }
 
 // patience is how many signals that ask for the end a process may leave

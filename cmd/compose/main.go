@@ -14,9 +14,7 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	// A keeper's whole life, and that of a container's init, is in the
@@ -42,13 +40,12 @@ func main() {
 	}
 	// A command lives for milliseconds: collecting garbage is mostly in its way.
 	debug.SetGCPercent(800)
+	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	ctx, stop := context.WithCancel(context.Background())
 	time.AfterFunc(begun, func() {
 		time.AfterFunc(settled, headroom.Settle)
-		signalled, _ := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-		context.AfterFunc(signalled, stop)
+		app.signals.end(ctx, stop)
 	})
-	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	os.Exit(app.run(ctx, os.Args[1:]))
 }
 

@@ -36,6 +36,7 @@ type App struct {
 	dryRunSteps             int // printed
 	remotes                 *remotes
 	hosts                   <-chan openedHost // where openAhead puts it; nil: it was not called
+	signals                 heeded
 
 	args       []string // the command line
 	onlyBuilds bool     // the verb does nothing but build

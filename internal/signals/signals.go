@@ -39,31 +39,37 @@ const (
 // faults, and the one by which it interrupts its own threads.
 var runtimes = []os.Signal{syscall.SIGILL, syscall.SIGTRAP, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGURG}
 
-// Catch has all signals sent to c: the runtime's own a moment later, the others
-// when it returns.
+// Catch has signals sent to c, all where none are named: the runtime's own a moment
+// later, the others when it returns. It takes them from whoever had them before, and
+// nobody else may ask for them afterwards.
 //
 // Not by os/signal: the Go runtime changes threads four times for each signal
 // that it is to catch, and for all 64 that takes as long as making a container.
 // A handler of our own takes their place, which writes into a pipe.
-func Catch(c chan<- os.Signal) error {
+func Catch(c chan<- os.Signal, some ...syscall.Signal) error {
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return fmt.Errorf("catch the signals: %w", err)
 	}
 	tell = int32(pipe[1])
+	all := len(some) == 0
+	for sig := syscall.Signal(1); all && sig <= highest; sig++ {
+		if sig != syscall.SIGKILL && sig != syscall.SIGSTOP && !ofRuntime(sig) {
+			some = append(some, sig)
+		}
+	}
 	own := action{flags: onStack | restart | hasRestorer, mask: 1<<highest - 1}
 	own.handler, own.restorer = addresses()
-	for sig := syscall.Signal(1); sig <= highest; sig++ {
-		if sig == syscall.SIGKILL || sig == syscall.SIGSTOP || ofRuntime(sig) {
-			continue
-		}
+	for _, sig := range some {
 		if _, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&own)), 0, 8, 0, 0); errno != 0 {
 			return fmt.Errorf("catch the signal %d: %w", sig, errno)
 		}
 	}
 	go pass(os.NewFile(uintptr(pipe[0]), "signals"), c)
-	// For a program that ends at once they would be caught in vain.
-	time.AfterFunc(10*time.Millisecond, func() { signal.Notify(c, runtimes...) })
+	if all {
+		// For a program that ends at once they would be caught in vain.
+		time.AfterFunc(10*time.Millisecond, func() { signal.Notify(c, runtimes...) })
+	}
 	return nil
 }
 

@@ -2,6 +2,9 @@ package signals
 
 import (
 	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +45,47 @@ func TestCatch(t *testing.T) {
 	await(syscall.SIGURG, ticker.C)
 	for _, sig := range runtimes {
 		await(sig.(syscall.Signal), nil)
+	}
+}
+
+// TestCatchSome takes a signal from os/signal, and leaves it another: in a process
+// of its own, as what other tests have caught is not given back.
+func TestCatchSome(t *testing.T) {
+	const here = "SIGNALS_TEST_HERE"
+	if os.Getenv(here) == "" {
+		again := exec.Command(os.Args[0], "-test.run=^TestCatchSome$", "-test.v")
+		again.Env = append(os.Environ(), here+"=1")
+		if out, err := again.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestCatchSome") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	theirs := make(chan os.Signal, 1)
+	signal.Notify(theirs, syscall.Signal(50), syscall.Signal(51))
+	ours := make(chan os.Signal, 1)
+	if err := Catch(ours, syscall.Signal(51), syscall.Signal(52)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		sig syscall.Signal
+		to  chan os.Signal
+	}{{50, theirs}, {51, ours}, {52, ours}} {
+		if err := syscall.Kill(os.Getpid(), c.sig); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-c.to:
+			if got != c.sig {
+				t.Errorf("%v came for %v", got, c.sig)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("%v did not come", c.sig)
+		}
+	}
+	select {
+	case got := <-theirs:
+		t.Errorf("%v came twice", got)
+	default:
 	}
 }
 
