@@ -12,13 +12,18 @@ import (
 // Happened writes down an event of a container, for those who follow the
 // journal. Its name, image and labels are added to the attributes.
 func (e *Engine) Happened(c *Container, action string, attributes map[string]string) {
+	e.allHappened(c, []string{action}, attributes)
+}
+
+// allHappened is Happened for several events.
+func (e *Engine) allHappened(c *Container, actions []string, attributes map[string]string) {
 	all := maps.Clone(c.Spec.Labels)
 	if all == nil {
 		all = map[string]string{}
 	}
 	maps.Copy(all, attributes)
 	all["image"], all["name"] = c.Spec.Image, c.Spec.Name
-	journal.Add(e.roots, "container", action, c.ID, all)
+	journal.AddAll(e.roots, "container", actions, c.ID, all)
 }
 
 // happenedTo is Happened for where only the ID is known; it is for defer.
@@ -36,8 +41,7 @@ func (e *Engine) execHappens(c *Container, args []string) (ended func(exitCode i
 	if len(args) == 1 {
 		command += " " // Docker puts the program and its arguments together so
 	}
-	e.Happened(c, "exec_create: "+command, map[string]string{"execID": id})
-	e.Happened(c, "exec_start: "+command, map[string]string{"execID": id})
+	e.allHappened(c, []string{"exec_create: " + command, "exec_start: " + command}, map[string]string{"execID": id})
 	return func(exitCode int) {
 		e.Happened(c, "exec_die", map[string]string{"execID": id, "exitCode": strconv.Itoa(exitCode)})
 	}

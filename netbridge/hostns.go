@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/rawfile"
 )
 
 // hostNS is the network namespace that the bridges live in: the one of the
@@ -18,7 +20,7 @@ type hostNS struct {
 }
 
 func currentNS() (*os.File, error) {
-	return os.Open("/proc/thread-self/ns/net")
+	return rawfile.Open("/proc/thread-self/ns/net", os.O_RDONLY, 0)
 }
 
 func openHostNS() (*hostNS, error) {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/rawfile"
 )
 
 // ErrHeld says that another process (or another Lock of this one) holds the lock.
@@ -28,10 +30,10 @@ func Shared(path string) (*Lock, error) { return take(path, unix.LOCK_SH) }
 func TryExclusive(path string) (*Lock, error) { return take(path, unix.LOCK_EX|unix.LOCK_NB) }
 
 func take(path string, how int) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := rawfile.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+			f, err = rawfile.Open(path, os.O_RDWR|os.O_CREATE, 0o600)
 		}
 	}
 	if err != nil {

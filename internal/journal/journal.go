@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"compose/internal/filelock"
+	"compose/internal/rawfile"
 	"compose/internal/roots"
 	"compose/internal/sparsejson"
 	"compose/internal/turns"
@@ -45,10 +46,19 @@ func Dir(r roots.Roots) string { return filepath.Join(r.Run, "events") }
 // Add writes down an event of this moment. It returns nothing, because what it
 // tells of has happened whether or not that can be written down.
 func Add(r roots.Roots, kind, action, id string, attributes map[string]string) {
+	AddAll(r, kind, []string{action}, id, attributes)
+}
+
+// AddAll writes down several events of one object, one after the other.
+func AddAll(r roots.Roots, kind string, actions []string, id string, attributes map[string]string) {
 	if r.Run == "" {
 		return // a store without an installation around it
 	}
-	_ = add(Dir(r), Event{Type: kind, Action: action, ID: id, Attributes: attributes})
+	var events []Event
+	for _, action := range actions {
+		events = append(events, Event{Type: kind, Action: action, ID: id, Attributes: attributes})
+	}
+	_ = add(Dir(r), events)
 }
 
 // Fifty containers end at once: their events are written together.
@@ -59,9 +69,9 @@ var (
 	waiting = map[string][]Event{} // by directory
 )
 
-func add(dir string, e Event) error {
+func add(dir string, events []Event) error {
 	mu.Lock()
-	waiting[dir] = append(waiting[dir], e)
+	waiting[dir] = append(waiting[dir], events...)
 	mu.Unlock()
 	return writing.Do(dir, func() error {
 		mu.Lock()
@@ -83,7 +93,7 @@ func appendTo(dir string, list []Event) error {
 	}
 	defer lock.Unlock()
 	now := filepath.Join(dir, nowName)
-	f, err := os.OpenFile(now, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := rawfile.Open(now, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func collect(t *testing.T, dir string, since time.Time, n int) (wait func() []Ev
 func write(t *testing.T, dir, id string, n int) {
 	t.Helper()
 	for i := range n {
-		if err := add(dir, Event{Type: "container", Action: strconv.Itoa(i), ID: id}); err != nil {
+		if err := add(dir, []Event{{Type: "container", Action: strconv.Itoa(i), ID: id}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestNewFilesAreFollowed(t *testing.T) {
 		})
 	}()
 	for i := range n {
-		if err := add(dir, Event{Action: strconv.Itoa(i), Attributes: long}); err != nil {
+		if err := add(dir, []Event{{Action: strconv.Itoa(i), Attributes: long}}); err != nil {
 			t.Fatal(err)
 		}
 		if i%ahead != ahead-1 {

@@ -1,12 +1,13 @@
-// Package rawfile reads small files with few system calls. The files of
-// package os are made for what one can wait for: each is offered to the poller
-// and made to block again, which is six calls around the three that a file on
-// disk or in /proc asks for, and half the time of a command that reads some
-// hundred of them.
+// Package rawfile reads and opens files with few system calls. Those of package
+// os are made for what one can wait for: each is offered to the poller and made
+// to block again, which is six calls around the three that a small file on disk or
+// in /proc asks for, and half the time of a command that reads some hundred of
+// them.
 package rawfile
 
 import (
 	"io/fs"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -22,9 +23,9 @@ func Read(path string) ([]byte, error) { return Append(make([]byte, 0, first), p
 
 // Append is Read behind what is in data, for who has room from before.
 func Append(data []byte, path string) ([]byte, error) {
-	fd, err := again(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := open(path, unix.O_RDONLY, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, err
 	}
 	defer unix.Close(fd)
 	for {
@@ -40,6 +41,23 @@ func Append(data []byte, path string) ([]byte, error) {
 		}
 		data = data[:len(data)+n]
 	}
+}
+
+// Open is os.OpenFile for a file that nobody waits for, as one on a disk.
+func Open(path string, flags int, mode uint32) (*os.File, error) {
+	fd, err := open(path, flags, mode)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func open(path string, flags int, mode uint32) (int, error) {
+	fd, err := again(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, mode) })
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
 }
 
 // again does what a signal has interrupted.

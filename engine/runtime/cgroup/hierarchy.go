@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/rawfile"
 )
 
 // hierarchies are the cgroup file systems of this host.
@@ -24,7 +26,7 @@ type hierarchies struct {
 func (h *hierarchies) pure() bool { return len(h.v1) == 0 && h.unified != "" }
 
 var host = sync.OnceValues(func() (*hierarchies, error) {
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	data, err := rawfile.Read("/proc/self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
@@ -195,11 +197,11 @@ func inheritCPUs(dir string) error {
 // delegate switches the controllers on for the children of dir. A controller
 // that cannot be is missed only when a limit of it is asked for.
 func (h *hierarchies) delegate(dir string) error {
-	available, err := os.ReadFile(slashpath.Join(dir, "cgroup.controllers"))
+	available, err := rawfile.Read(slashpath.Join(dir, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	enabled, err := os.ReadFile(slashpath.Join(dir, "cgroup.subtree_control"))
+	enabled, err := rawfile.Read(slashpath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
 		return err
 	}
@@ -332,7 +334,7 @@ func OpenOf(pid int, path string) (*Join, error) {
 	if err != nil || j.Unified == nil {
 		return j, err
 	}
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	data, err := rawfile.Read(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
 		return j, nil // it has ended; entering it says so
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"compose/internal/rawfile"
 )
 
 // PIDs lists the processes in the group and in groups below it.
@@ -26,7 +28,7 @@ func PIDs(path string) ([]int, error) {
 }
 
 func pidsBelow(dir string) ([]int, error) {
-	data, err := os.ReadFile(slashpath.Join(dir, "cgroup.procs"))
+	data, err := rawfile.Read(slashpath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
@@ -94,7 +96,7 @@ func setFrozen(path string, frozen bool) error {
 		if err := write(dir, "freezer.state", want); err != nil {
 			return err
 		}
-		state, err := os.ReadFile(slashpath.Join(dir, "freezer.state"))
+		state, err := rawfile.Read(slashpath.Join(dir, "freezer.state"))
 		if err != nil {
 			return err
 		}
@@ -113,10 +115,10 @@ func Frozen(path string) bool {
 		return false
 	}
 	if h.unified != "" {
-		data, err := os.ReadFile(slashpath.Join(h.unified, path, "cgroup.freeze"))
+		data, err := rawfile.Read(slashpath.Join(h.unified, path, "cgroup.freeze"))
 		return err == nil && strings.TrimSpace(string(data)) == "1"
 	}
-	state, err := os.ReadFile(slashpath.Join(h.dir("freezer", path), "freezer.state"))
+	state, err := rawfile.Read(slashpath.Join(h.dir("freezer", path), "freezer.state"))
 	return err == nil && strings.TrimSpace(string(state)) != "THAWED"
 }
 
@@ -282,7 +284,7 @@ func OOMKilled(path string) bool {
 	if h.pure() {
 		file = "memory.events"
 	}
-	data, err := os.ReadFile(slashpath.Join(h.dir("memory", path), file))
+	data, err := rawfile.Read(slashpath.Join(h.dir("memory", path), file))
 	if err != nil {
 		return false
 	}

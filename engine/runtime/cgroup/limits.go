@@ -2,12 +2,13 @@ package cgroup
 
 import (
 	"fmt"
-	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"compose/internal/rawfile"
 )
 
 // Apply writes the limits of r to the group, which exists. Device rules are
@@ -56,7 +57,7 @@ func (w *writer) set(controller, file, value string) {
 
 // number reads a limit.
 func (w *writer) number(controller, file string) int64 {
-	data, err := os.ReadFile(slashpath.Join(w.h.dir(controller, w.path), file))
+	data, err := rawfile.Read(slashpath.Join(w.h.dir(controller, w.path), file))
 	if err != nil {
 		return 0
 	}

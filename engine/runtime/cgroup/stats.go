@@ -2,11 +2,12 @@ package cgroup
 
 import (
 	"bytes"
-	"os"
 	slashpath "path" // path/filepath initialises after the heavy libraries
 	"strconv"
 	"strings"
 	"time"
+
+	"compose/internal/rawfile"
 )
 
 // Read reads the group's figures. What the host's kernel does not count is zero.
@@ -39,7 +40,7 @@ func Read(path string) (Stats, error) {
 }
 
 func number(dir, file string) uint64 {
-	data, err := os.ReadFile(slashpath.Join(dir, file))
+	data, err := rawfile.Read(slashpath.Join(dir, file))
 	if err != nil {
 		return 0
 	}
@@ -48,7 +49,7 @@ func number(dir, file string) uint64 {
 }
 
 func keyed(dir, file, key string) uint64 {
-	data, err := os.ReadFile(slashpath.Join(dir, file))
+	data, err := rawfile.Read(slashpath.Join(dir, file))
 	if err != nil {
 		return 0
 	}
@@ -63,7 +64,7 @@ func keyed(dir, file, key string) uint64 {
 
 // ioTotals adds up v2's "8:0 rbytes=1 wbytes=2 ..." and v1's "8:0 Read 1".
 func ioTotals(dir, file string) (read, written uint64) {
-	data, err := os.ReadFile(slashpath.Join(dir, file))
+	data, err := rawfile.Read(slashpath.Join(dir, file))
 	if err != nil {
 		return 0, 0
 	}
