@@ -112,7 +112,7 @@ func TestLateInit(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^//(?:go:linkname \S+ (\S+)\.\.inittask|   - (\S+))$`).FindAllSubmatch(list, -1) {
 		late[string(m[1])+string(m[2])] = true
 	}
-	for _, path := range []string{"compose/engine/build", "github.com/moby/buildkit/frontend/dockerfile/parser", "github.com/klauspost/compress/zstd"} {
+	for _, path := range []string{"compose/engine/build", "github.com/moby/buildkit/frontend/dockerfile/parser", "github.com/klauspost/compress/zstd", "github.com/compose-spec/compose-go/v2/loader", "go.yaml.in/yaml/v4"} {
 		if !late[path] {
 			t.Errorf("%s is not in the list", path)
 		}

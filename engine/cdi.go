@@ -11,6 +11,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"go.yaml.in/yaml/v4"
+
+	"compose/internal/lateinit"
 )
 
 // Devices of the Container Device Interface: a vendor says in a file of the
@@ -101,6 +103,7 @@ func readCDI(path string) (*cdiFile, error) {
 		return nil, err
 	}
 	file := new(cdiFile)
+	lateinit.Open(lateinit.Files)
 	if err := yaml.Unmarshal(data, file); err != nil { // JSON is YAML
 		return nil, fmt.Errorf("%s is no description of CDI devices: %w", path, err)
 	}

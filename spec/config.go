@@ -39,6 +39,7 @@ func (s Skip) steps() []cli.ProjectOptionsFn {
 // Resolve loads a project that is to be shown, as typed data. Fields that are
 // refused when it is run are none of its concern.
 func Resolve(ctx context.Context, o Options, skip Skip) (*types.Project, []Warning, error) {
+	Begin()
 	heard := listen()
 	defer heard.stop()
 	p, options, err := o.project(ctx, skip)
@@ -67,6 +68,7 @@ func Resolve(ctx context.Context, o Options, skip Skip) (*types.Project, []Warni
 // Model loads the files, merged, as plain data: all services, with extensions
 // and without the defaults of types.
 func Model(ctx context.Context, o Options, skip Skip) (map[string]any, []Warning, error) {
+	Begin()
 	heard := listen()
 	defer heard.stop()
 	options, err := o.options(skip.steps())

@@ -4,14 +4,20 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/docker/cli/pkg/kvfile"
+
+	"compose/internal/lateinit"
 )
 
-// An env_file of the format "raw" is read as `docker run --env-file` reads it:
-// a value is what stands behind the equal sign, to the letter.
-func init() {
+// Begin has what reads Compose files ready. It is called before anything of
+// compose-go is used: by what is here, and by others for themselves.
+var Begin = sync.OnceFunc(func() {
+	lateinit.Open(lateinit.Files)
+	// An env_file of the format "raw" is read as `docker run --env-file` reads it:
+	// a value is what stands behind the equal sign, to the letter.
 	dotenv.RegisterFormat("raw", func(r io.Reader, file string, vars map[string]string, lookup func(string) (string, bool)) error {
 		lines, err := kvfile.ParseFromReader(r, lookup)
 		if err != nil {
@@ -23,4 +29,4 @@ func init() {
 		}
 		return nil
 	})
-}
+})

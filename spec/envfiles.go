@@ -10,6 +10,10 @@ import (
 // EnvFileVariables are the variables of the environment files of a project:
 // those that are named, or the .env beside its files.
 func EnvFileVariables(o Options) (map[string]string, error) {
+	if _, _, ok := o.plain(); ok {
+		return nil, nil // it has none
+	}
+	Begin()
 	environ := o.Environ
 	if environ == nil {
 		environ = os.Environ()

@@ -61,6 +61,7 @@ func (w Warning) String() string {
 
 // Load reads and validates the files of a project that is to be run.
 func Load(ctx context.Context, o Options) (*Project, []Warning, error) {
+	Begin()
 	heard := listen()
 	defer heard.stop()
 	p, options, err := o.project(ctx, Skip{Environment: true})

@@ -19,6 +19,10 @@ import (
 // Name is the name of a project, which is all that some verbs need of it. The
 // files are looked for and looked at, and not loaded.
 func Name(o Options) (string, error) {
+	if name, ok := o.plainName(); ok {
+		return name, nil
+	}
+	Begin()
 	defer listen().stop()
 	options, err := o.options(nil)
 	if err != nil {
@@ -55,7 +59,11 @@ func projectName(o *cli.ProjectOptions) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if name := writtenName(data); name != "" {
+		name, ok := writtenName(data)
+		if !ok {
+			name = parsedName(data)
+		}
+		if name != "" {
 			written = name // of several files the last counts
 		}
 	}
@@ -85,12 +93,13 @@ func checkedName(name string) (string, error) {
 	return name, nil
 }
 
-// plainName is a top-level name as nearly everybody writes it.
-var plainName = lazy.Regexp(`^name:[ \t]+([A-Za-z0-9_.${}:?+-]+)[ \t]*(?:#.*)?$`)
+// nameLine is a top-level name as nearly everybody writes it.
+var nameLine = lazy.Regexp(`^name:[ \t]+([A-Za-z0-9_.${}:?+-]+)[ \t]*(?:#.*)?$`)
 
-// writtenName finds the top-level name in a file. A key at the beginning of a
-// line is at the top level of a block mapping, so most files need no parser.
-func writtenName(data []byte) string {
+// writtenName finds the top-level name in a file; ok is false where that takes a
+// parser. A key at the beginning of a line is at the top level of a block mapping,
+// so most files need none.
+func writtenName(data []byte) (name string, ok bool) {
 	found := ""
 	first := true
 	for line := range bytes.Lines(data) {
@@ -99,21 +108,21 @@ func writtenName(data []byte) string {
 			continue
 		}
 		if first && (text[0] == '{' || text[0] == '%' || text[0] == '!' || text[0] == '&' || text[0] == ' ' || text[0] == '\t') {
-			return parsedName(data) // not the usual block of keys
+			return "", false // not the usual block of keys
 		}
 		first = false
 		switch {
 		case strings.HasPrefix(text, "name:"):
-			m := plainName().FindStringSubmatch(text)
+			m := nameLine().FindStringSubmatch(text)
 			if m == nil {
-				return parsedName(data)
+				return "", false
 			}
 			found = m[1]
 		case strings.HasPrefix(text, `"name"`), strings.HasPrefix(text, "'name'"), strings.HasPrefix(text, "?"), strings.HasPrefix(text, "<<"):
-			return parsedName(data)
+			return "", false
 		}
 	}
-	return found
+	return found, true
 }
 
 func parsedName(data []byte) string {

@@ -43,6 +43,7 @@ type PublishedFile struct {
 // Publishable reads a project's files as they are to be published: with
 // variables unreplaced, and without a path of this host.
 func Publishable(ctx context.Context, p *types.Project) (*Published, error) {
+	Begin()
 	out := &Published{}
 	hidden := map[string]string{} // path of a file that is extended -> its name
 	envs := map[string]string{}

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -113,12 +113,19 @@ func (app *App) resolveProjectEnv(env []string) []string {
 // resolveEnv gives variables without a value that of the command's own
 // environment, and leaves out those that it does not have.
 func resolveEnv(env []string) []string {
-	m := types.NewMappingWithEquals(env).Resolve(lookupEnv)
-	var out []string
-	for k, v := range m {
-		if v != nil {
-			out = append(out, k+"="+*v)
+	values := map[string]string{}
+	for _, kv := range env {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			v, ok = os.LookupEnv(k)
 		}
+		if values[k] = v; !ok {
+			delete(values, k)
+		}
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, k+"="+values[k])
 	}
 	return out
 }

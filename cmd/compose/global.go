@@ -38,11 +38,17 @@ var engineVerbs = map[string]bool{
 	"container": true, "image": true, "volume": true, "network": true, "system": true, "builder": true, "login": true, "logout": true, "oci": true,
 }
 
+// lean are the verbs that have no need of compose-go, but where package spec sees one.
+var lean = map[string]bool{"exec": true, "oci": true, "ps": true, "version": true}
+
 // prepare makes what was said before the verb hold for it.
 func (app *App) prepare(cmd *cobra.Command) error {
 	verb := cmd
 	for verb.HasParent() && verb.Parent().HasParent() && verb.Parent().Name() != "compose" {
 		verb = verb.Parent()
+	}
+	if !lean[verb.Name()] {
+		spec.Begin()
 	}
 	if isDocker(os.Args[0]) && (!verb.HasParent() || verb.Parent().Name() != "compose") {
 		return nil

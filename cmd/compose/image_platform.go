@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"compose/engine/image"
+	"compose/internal/lateinit"
 )
 
 // platformFlag adds --platform to a verb about images that are here. There is
@@ -21,6 +22,7 @@ func ofPlatform(ctx context.Context, store *image.Store, want string, refs ...st
 	if want == "" {
 		return nil
 	}
+	lateinit.Open(lateinit.Platforms)
 	p, err := platforms.Parse(want)
 	if err != nil {
 		return fmt.Errorf("invalid platform %q: write it as os/architecture, as linux/amd64 is", want)

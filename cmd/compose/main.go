@@ -32,8 +32,10 @@ import (
 // version is set at build time with -ldflags "-X main.version=...".
 var version = "dev"
 
+// Not in main: the tests of this package hold initialisers, too.
+func init() { lateinit.Provide(held.Run) }
+
 func main() {
-	lateinit.Provide(held.Run)
 	orchestrator.Version, supervisor.Version = version, version
 	if os.Args[0] == keeper.SupervisorName {
 		os.Exit(supervisor.Main())

@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	"github.com/klauspost/compress/flate"
+
+	"compose/internal/lateinit"
 )
 
 const (
@@ -72,6 +74,7 @@ func (c *compressor) flush(last bool) {
 }
 
 func deflate(block, dict []byte, last bool) []byte {
+	lateinit.Open(lateinit.Compression)
 	var buf bytes.Buffer
 	buf.Grow(len(block) / 2)
 	w, err := flate.NewWriterDict(&buf, flate.DefaultCompression, dict)

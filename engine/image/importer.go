@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"compose/engine/image/changes"
+	"compose/internal/lateinit"
 	"compose/internal/zstd"
 )
 
@@ -124,6 +125,7 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		lateinit.Open(lateinit.Compression)
 		z, err := gzip.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("read the gzip stream: %w", err)

@@ -7,6 +7,8 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"compose/internal/lateinit"
 )
 
 // parseManifest reads the manifest of one image and refuses one that asks for
@@ -54,6 +56,7 @@ func choose(raw []byte, want ocispec.Platform, exact bool) (digest.Digest, error
 	if err := json.Unmarshal(raw, &ix); err != nil {
 		return "", fmt.Errorf("read the index: %w", err)
 	}
+	lateinit.Open(lateinit.Platforms)
 	match := platforms.Only(want)
 	if exact {
 		match = platforms.OnlyStrict(want)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"compose/engine/image/registry"
+	"compose/internal/lateinit"
 )
 
 // PullOptions say what Pull fetches and who hears of it.
@@ -168,6 +169,7 @@ func (p *pull) run(ctx context.Context, host string) (_ *Image, err error) {
 	if err != nil {
 		return nil, err
 	}
+	lateinit.Open(lateinit.Platforms)
 	if p.opts.Platform != "" && !platforms.Only(p.want).Match(config.Platform) {
 		return nil, fmt.Errorf("image with reference %s was found but its platform (%s) does not match the specified platform (%s)",
 			p.ref.Familiar(), platforms.Format(config.Platform), platforms.Format(p.want))

@@ -5,9 +5,10 @@
 // milliseconds, where few commands build. So a program may hold initialisers
 // back (see the package held), and run them when what needs them begins.
 //
-// Who imports this package promises to call Run before anything of the
-// libraries that it imports is used. All initialisers are held that are there
-// for such packages alone, which is found out when the list is generated.
+// Who calls Run promises to do so before anything of the libraries that it
+// imports is used. A few libraries are closed, of which nobody uses anything before
+// Open or Run. All initialisers are held that are there for such packages and
+// libraries alone, which is found out when the list is generated.
 package lateinit
 
 import (
@@ -18,12 +19,14 @@ import (
 // Group is what needs initialisers.
 type Group uint8
 
-// The groups. A package that promises to call Run does so with one of them.
+// The groups. A package that calls Run does so with one of them.
 const (
-	Builds     Group = 1 << iota // BuildKit's frontend, and what carries out its graphs
-	DNS                          // the name server's messages
-	Registries                   // the client of registries
-	Zstd                         // the compression
+	Builds      Group = 1 << iota // BuildKit's frontend, and what carries out its graphs
+	Compression                   // of layers
+	DNS                           // the name server's messages
+	Files                         // Compose files, and YAML
+	Platforms                     // what images are for
+	Registries                    // the client of registries
 )
 
 var (
@@ -33,9 +36,13 @@ var (
 )
 
 // Provide says what runs those of the initialisers that are held which these
-// groups need, each once. A program that holds some calls it before anything
-// else in main.
+// groups need, each once. A program that holds some calls it when the package main
+// initialises, which comes last.
 func Provide(run func(groups uint8)) { held = run }
+
+// Open runs what a closed library needs, as Run does. Who calls it promises
+// nothing about other libraries.
+func Open(g Group) { Run(g) }
 
 // Run runs what a group needs, once. It returns when that has been done,
 // whoever does it. A program that holds nothing has nothing to do.

@@ -15,7 +15,7 @@ import (
 // that asks for more memory than that many bytes is refused; 0 stands for the
 // library's limit of 64 GiB. Closing the reader leaves r open.
 func NewReader(r io.Reader, blocks int, memory uint64) (io.ReadCloser, error) {
-	lateinit.Run(lateinit.Zstd)
+	lateinit.Run(lateinit.Compression)
 	options := []zstd.DOption{zstd.WithDecoderConcurrency(blocks)}
 	if memory > 0 {
 		options = append(options, zstd.WithDecoderMaxMemory(memory))
@@ -30,6 +30,6 @@ func NewReader(r io.Reader, blocks int, memory uint64) (io.ReadCloser, error) {
 // NewWriter compresses what is written to it on the caller's goroutine, fast
 // rather than well. Closing the writer ends the stream and leaves w open.
 func NewWriter(w io.Writer) (io.WriteCloser, error) {
-	lateinit.Run(lateinit.Zstd)
+	lateinit.Run(lateinit.Compression)
 	return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 }

@@ -15,304 +15,355 @@ import _ "unsafe" // for go:linkname
 //   - compose/internal/zstd
 //   - compose/netbridge/dns
 
-//go:linkname t0 github.com/containerd/containerd/v2/defaults..inittask
-//go:linkname t1 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/common..inittask
-//go:linkname t2 github.com/klauspost/compress/internal/cpuinfo..inittask
-//go:linkname t3 github.com/moby/buildkit/exporter/exptypes..inittask
-//go:linkname t4 github.com/moby/buildkit/frontend/dockerfile/command..inittask
-//go:linkname t5 github.com/moby/buildkit/source/types..inittask
-//go:linkname t6 github.com/ulikunitz/xz/internal/hash..inittask
-//go:linkname t7 go.opentelemetry.io/otel/metric/embedded..inittask
-//go:linkname t8 go.opentelemetry.io/otel/sdk..inittask
-//go:linkname t9 go.opentelemetry.io/otel/trace/embedded..inittask
-//go:linkname t10 golang.org/x/crypto/cryptobyte/asn1..inittask
-//go:linkname t11 golang.org/x/net/internal/iana..inittask
-//go:linkname t12 google.golang.org/grpc/encoding/internal..inittask
-//go:linkname t13 google.golang.org/grpc/internal/transport/internal..inittask
-//go:linkname t14 google.golang.org/grpc/serviceconfig..inittask
-//go:linkname t15 google.golang.org/protobuf/internal/flags..inittask
-//go:linkname t16 golang.org/x/crypto/internal/alias..inittask
-//go:linkname t17 google.golang.org/protobuf/internal/set..inittask
-//go:linkname t18 github.com/klauspost/compress..inittask
-//go:linkname t19 github.com/containerd/containerd/v2/version..inittask
-//go:linkname t20 golang.org/x/crypto/blowfish..inittask
-//go:linkname t21 github.com/moby/buildkit/util/bkmaps..inittask
-//go:linkname t22 github.com/moby/locker..inittask
-//go:linkname t23 google.golang.org/grpc/internal/buffer..inittask
-//go:linkname t24 google.golang.org/protobuf/internal/pragma..inittask
-//go:linkname t25 golang.org/x/text/transform..inittask
-//go:linkname t26 github.com/cespare/xxhash/v2..inittask
-//go:linkname t27 github.com/klauspost/compress/internal/snapref..inittask
-//go:linkname t28 github.com/klauspost/compress/zstd/internal/xxhash..inittask
-//go:linkname t29 go.opentelemetry.io/otel/attribute/internal..inittask
-//go:linkname t30 go.opentelemetry.io/otel/attribute/internal/xxhash..inittask
-//go:linkname t31 golang.org/x/crypto/internal/poly1305..inittask
-//go:linkname t32 github.com/moby/buildkit/util/suggest..inittask
-//go:linkname t33 github.com/containerd/errdefs..inittask
-//go:linkname t34 github.com/google/go-containerregistry/internal/retry/wait..inittask
-//go:linkname t35 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v0%2e1..inittask
-//go:linkname t36 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v0%2e2..inittask
-//go:linkname t37 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v1..inittask
-//go:linkname t38 go.opentelemetry.io/otel/internal/baggage..inittask
-//go:linkname t39 golang.org/x/net/internal/httpsfv..inittask
-//go:linkname t40 golang.org/x/sync/semaphore..inittask
-//go:linkname t41 github.com/moby/buildkit/errdefs..inittask
-//go:linkname t42 google.golang.org/grpc/backoff..inittask
-//go:linkname t43 google.golang.org/grpc/balancer/pickfirst/internal..inittask
-//go:linkname t44 google.golang.org/grpc/internal/backoff..inittask
-//go:linkname t45 google.golang.org/grpc/internal/idle..inittask
-//go:linkname t46 google.golang.org/grpc/keepalive..inittask
-//go:linkname t47 google.golang.org/protobuf/internal/editiondefaults..inittask
-//go:linkname t48 github.com/containerd/containerd/v2/internal/lazyregexp..inittask
-//go:linkname t49 github.com/containerd/containerd/v2/pkg/identifiers..inittask
-//go:linkname t50 github.com/containerd/containerd/v2/pkg/labels..inittask
-//go:linkname t51 github.com/google/go-containerregistry/internal/limit..inittask
-//go:linkname t52 github.com/google/go-containerregistry/internal/retry..inittask
-//go:linkname t53 github.com/google/shlex..inittask
-//go:linkname t54 github.com/klauspost/compress/fse..inittask
-//go:linkname t55 github.com/klauspost/compress/huff0..inittask
-//go:linkname t56 github.com/moby/buildkit/executor/resources/types..inittask
-//go:linkname t57 github.com/moby/buildkit/version..inittask
-//go:linkname t58 github.com/moby/docker-image-spec/specs-go/v1..inittask
-//go:linkname t59 github.com/pkg/errors..inittask
-//go:linkname t60 github.com/moby/buildkit/util/cpuset..inittask
-//go:linkname t61 github.com/moby/buildkit/util/gitutil/gitobject..inittask
-//go:linkname t62 github.com/moby/buildkit/util/gogo/proto..inittask
-//go:linkname t63 github.com/moby/buildkit/util/progress..inittask
-//go:linkname t64 github.com/moby/buildkit/util/flightcontrol..inittask
-//go:linkname t65 github.com/planetscale/vtprotobuf/protohelpers..inittask
-//go:linkname t66 github.com/secure-systems-lab/go-securesystemslib/cjson..inittask
-//go:linkname t67 github.com/tonistiigi/dchapes-mode..inittask
-//go:linkname t68 github.com/tonistiigi/go-csvvalue..inittask
-//go:linkname t69 github.com/ulikunitz/xz/internal/xlog..inittask
-//go:linkname t70 github.com/ulikunitz/xz/lzma..inittask
-//go:linkname t71 github.com/ulikunitz/xz..inittask
-//go:linkname t72 go.opentelemetry.io/auto/sdk/internal/telemetry..inittask
-//go:linkname t73 go.opentelemetry.io/otel/attribute..inittask
-//go:linkname t74 go.opentelemetry.io/otel/codes..inittask
-//go:linkname t75 go.opentelemetry.io/otel/metric..inittask
-//go:linkname t76 go.opentelemetry.io/otel/metric/noop..inittask
-//go:linkname t77 go.opentelemetry.io/otel/sdk/instrumentation..inittask
-//go:linkname t78 go.opentelemetry.io/otel/sdk/internal/attrnorm..inittask
-//go:linkname t79 go.opentelemetry.io/otel/sdk/internal/x..inittask
-//go:linkname t80 go.opentelemetry.io/otel/semconv/internal/metricpool..inittask
-//go:linkname t81 go.opentelemetry.io/otel/semconv/v1%2e37%2e0..inittask
-//go:linkname t82 go.opentelemetry.io/otel/semconv/v1.37.0/rpcconv..inittask
-//go:linkname t83 go.opentelemetry.io/otel/semconv/v1%2e43%2e0..inittask
-//go:linkname t84 go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/internal..inittask
-//go:linkname t85 go.opentelemetry.io/otel/semconv/v1.43.0/httpconv..inittask
-//go:linkname t86 go.opentelemetry.io/otel/semconv/v1.43.0/otelconv..inittask
-//go:linkname t87 go.opentelemetry.io/otel/semconv/v1.43.0/rpcconv..inittask
-//go:linkname t88 go.opentelemetry.io/otel/trace/internal/telemetry..inittask
-//go:linkname t89 go.opentelemetry.io/otel/trace..inittask
-//go:linkname t90 go.opentelemetry.io/otel/trace/noop..inittask
-//go:linkname t91 golang.org/x/crypto/chacha20..inittask
-//go:linkname t92 golang.org/x/crypto/curve25519..inittask
-//go:linkname t93 golang.org/x/crypto/ssh/internal/bcrypt_pbkdf..inittask
-//go:linkname t94 golang.org/x/net/http2/hpack..inittask
-//go:linkname t95 golang.org/x/text/unicode/bidi..inittask
-//go:linkname t96 golang.org/x/text/secure/bidirule..inittask
-//go:linkname t97 golang.org/x/text/unicode/norm..inittask
-//go:linkname t98 golang.org/x/net/idna..inittask
-//go:linkname t99 google.golang.org/grpc/attributes..inittask
-//go:linkname t100 google.golang.org/grpc/internal/envconfig..inittask
-//go:linkname t101 google.golang.org/protobuf/internal/detrand..inittask
-//go:linkname t102 google.golang.org/protobuf/internal/errors..inittask
-//go:linkname t103 google.golang.org/protobuf/encoding/protowire..inittask
-//go:linkname t104 google.golang.org/protobuf/internal/version..inittask
-//go:linkname t105 google.golang.org/protobuf/reflect/protoreflect..inittask
-//go:linkname t106 google.golang.org/protobuf/internal/descfmt..inittask
-//go:linkname t107 google.golang.org/protobuf/internal/descopts..inittask
-//go:linkname t108 google.golang.org/protobuf/internal/encoding/messageset..inittask
-//go:linkname t109 google.golang.org/protobuf/internal/genid..inittask
-//go:linkname t110 google.golang.org/protobuf/internal/order..inittask
-//go:linkname t111 google.golang.org/protobuf/internal/strs..inittask
-//go:linkname t112 google.golang.org/protobuf/internal/encoding/json..inittask
-//go:linkname t113 google.golang.org/protobuf/internal/encoding/text..inittask
-//go:linkname t114 google.golang.org/protobuf/internal/encoding/defval..inittask
-//go:linkname t115 google.golang.org/protobuf/reflect/protoregistry..inittask
-//go:linkname t116 google.golang.org/protobuf/runtime/protoiface..inittask
-//go:linkname t117 google.golang.org/protobuf/internal/protolazy..inittask
-//go:linkname t118 google.golang.org/protobuf/proto..inittask
-//go:linkname t119 google.golang.org/protobuf/encoding/prototext..inittask
-//go:linkname t120 google.golang.org/protobuf/internal/filedesc..inittask
-//go:linkname t121 google.golang.org/protobuf/encoding/protojson..inittask
-//go:linkname t122 google.golang.org/protobuf/internal/encoding/tag..inittask
-//go:linkname t123 google.golang.org/protobuf/internal/impl..inittask
-//go:linkname t124 google.golang.org/protobuf/internal/filetype..inittask
-//go:linkname t125 google.golang.org/protobuf/runtime/protoimpl..inittask
-//go:linkname t126 github.com/moby/buildkit/sourcepolicy/pb..inittask
-//go:linkname t127 github.com/moby/buildkit/util/apicaps/pb..inittask
-//go:linkname t128 github.com/moby/buildkit/util/apicaps..inittask
-//go:linkname t129 github.com/moby/buildkit/solver/pb..inittask
-//go:linkname t130 github.com/moby/buildkit/api/types..inittask
-//go:linkname t131 github.com/moby/buildkit/solver/llbsolver/provenance/types..inittask
-//go:linkname t132 github.com/moby/buildkit/frontend/attestations..inittask
-//go:linkname t133 google.golang.org/protobuf/protoadapt..inittask
-//go:linkname t134 google.golang.org/grpc/internal/pretty..inittask
-//go:linkname t135 google.golang.org/protobuf/types/descriptorpb..inittask
-//go:linkname t136 github.com/planetscale/vtprotobuf/vtproto..inittask
-//go:linkname t137 github.com/tonistiigi/fsutil/types..inittask
-//go:linkname t138 google.golang.org/protobuf/types/known/anypb..inittask
-//go:linkname t139 github.com/containerd/typeurl/v2..inittask
-//go:linkname t140 github.com/moby/buildkit/util/stack..inittask
-//go:linkname t141 google.golang.org/genproto/googleapis/rpc/status..inittask
-//go:linkname t142 google.golang.org/protobuf/types/known/durationpb..inittask
-//go:linkname t143 google.golang.org/protobuf/types/known/structpb..inittask
-//go:linkname t144 github.com/in-toto/attestation/go/v1..inittask
-//go:linkname t145 google.golang.org/protobuf/types/known/timestamppb..inittask
-//go:linkname t146 github.com/planetscale/vtprotobuf/types/known/timestamppb..inittask
-//go:linkname t147 google.golang.org/grpc/binarylog/grpc_binarylog_v1..inittask
-//go:linkname t148 github.com/google/go-containerregistry/pkg/logs..inittask
-//go:linkname t149 go.opentelemetry.io/otel/internal/errorhandler..inittask
-//go:linkname t150 golang.org/x/net/internal/timeseries..inittask
-//go:linkname t151 google.golang.org/grpc/grpclog/internal..inittask
-//go:linkname t152 google.golang.org/grpc/grpclog..inittask
-//go:linkname t153 google.golang.org/grpc/connectivity..inittask
-//go:linkname t154 google.golang.org/grpc/internal/grpclog..inittask
-//go:linkname t155 google.golang.org/grpc/internal/grpcsync..inittask
-//go:linkname t156 github.com/go-logr/logr..inittask
-//go:linkname t157 github.com/containerd/containerd/v2/pkg/filters..inittask
-//go:linkname t158 github.com/containerd/log/otel..inittask
-//go:linkname t159 go.opentelemetry.io/auto/sdk..inittask
-//go:linkname t160 github.com/containerd/containerd/v2/internal/randutil..inittask
-//go:linkname t161 github.com/containerd/containerd/v2/core/content..inittask
-//go:linkname t162 github.com/moby/buildkit/identity..inittask
-//go:linkname t163 golang.org/x/crypto/cryptobyte..inittask
-//go:linkname t164 github.com/moby/sys/signal..inittask
-//go:linkname t165 github.com/go-logr/logr/funcr..inittask
-//go:linkname t166 github.com/go-logr/stdr..inittask
-//go:linkname t167 github.com/moby/buildkit/util/archiveutil..inittask
-//go:linkname t168 github.com/moby/buildkit/util/system..inittask
-//go:linkname t169 github.com/shibumi/go-pathspec..inittask
-//go:linkname t170 github.com/moby/buildkit/util/bklog..inittask
-//go:linkname t171 github.com/moby/buildkit/frontend/dockerfile/shell..inittask
-//go:linkname t172 github.com/moby/buildkit/frontend/dockerfile/parser..inittask
-//go:linkname t173 github.com/moby/buildkit/frontend/dockerfile/linter..inittask
-//go:linkname t174 github.com/moby/buildkit/frontend/dockerfile/instructions..inittask
-//go:linkname t175 github.com/klauspost/compress/zstd..inittask
-//go:linkname t176 github.com/containerd/containerd/v2/pkg/archive/compression..inittask
-//go:linkname t177 github.com/moby/go-archive/compression..inittask
-//go:linkname t178 github.com/google/go-containerregistry/internal/ipaddr..inittask
-//go:linkname t179 github.com/google/uuid..inittask
-//go:linkname t180 golang.org/x/net/internal/socket..inittask
-//go:linkname t181 golang.org/x/net/ipv4..inittask
-//go:linkname t182 golang.org/x/net/ipv6..inittask
-//go:linkname t183 google.golang.org/grpc/internal..inittask
-//go:linkname t184 google.golang.org/grpc/codes..inittask
-//go:linkname t185 google.golang.org/grpc/internal/mem..inittask
-//go:linkname t186 google.golang.org/grpc/internal/resolver/dns/internal..inittask
-//go:linkname t187 google.golang.org/grpc/internal/status..inittask
-//go:linkname t188 google.golang.org/grpc/internal/syscall..inittask
-//go:linkname t189 google.golang.org/grpc/mem..inittask
-//go:linkname t190 google.golang.org/grpc/internal/transport/readyreader..inittask
-//go:linkname t191 google.golang.org/grpc/metadata..inittask
-//go:linkname t192 github.com/containerd/containerd/v2/core/leases..inittask
-//go:linkname t193 google.golang.org/grpc/internal/balancerload..inittask
-//go:linkname t194 google.golang.org/grpc/internal/grpcutil..inittask
-//go:linkname t195 google.golang.org/grpc/encoding..inittask
-//go:linkname t196 google.golang.org/grpc/encoding/proto..inittask
-//go:linkname t197 google.golang.org/grpc/stats..inittask
-//go:linkname t198 google.golang.org/grpc/experimental/stats..inittask
-//go:linkname t199 google.golang.org/grpc/internal/stats..inittask
-//go:linkname t200 google.golang.org/grpc/status..inittask
-//go:linkname t201 github.com/containerd/ttrpc..inittask
-//go:linkname t202 github.com/containerd/containerd/v2/pkg/namespaces..inittask
-//go:linkname t203 github.com/moby/buildkit/util/leaseutil..inittask
-//go:linkname t204 google.golang.org/grpc/internal/binarylog..inittask
-//go:linkname t205 google.golang.org/grpc/tap..inittask
-//go:linkname t206 golang.org/x/net/http/httpguts..inittask
-//go:linkname t207 github.com/containerd/containerd/v2/pkg/reference..inittask
-//go:linkname t208 github.com/containerd/containerd/v2/core/images..inittask
-//go:linkname t209 github.com/containerd/containerd/v2/core/transfer..inittask
-//go:linkname t210 github.com/containerd/containerd/v2/core/remotes..inittask
-//go:linkname t211 github.com/google/go-containerregistry/internal/redact..inittask
-//go:linkname t212 github.com/google/go-containerregistry/pkg/name..inittask
-//go:linkname t213 github.com/google/go-containerregistry/pkg/authn..inittask
-//go:linkname t214 github.com/miekg/dns..inittask
-//go:linkname t215 github.com/moby/buildkit/util/resolver/limited..inittask
-//go:linkname t216 github.com/secure-systems-lab/go-securesystemslib/signerverifier..inittask
-//go:linkname t217 go.opentelemetry.io/otel/baggage..inittask
-//go:linkname t218 golang.org/x/crypto/ssh..inittask
-//go:linkname t219 github.com/moby/buildkit/util/sshutil..inittask
-//go:linkname t220 github.com/moby/buildkit/util/gitutil..inittask
-//go:linkname t221 github.com/moby/buildkit/frontend/dockerfile/dfgitutil..inittask
-//go:linkname t222 github.com/secure-systems-lab/go-securesystemslib/dsse..inittask
-//go:linkname t223 github.com/in-toto/in-toto-golang/in_toto..inittask
-//go:linkname t224 google.golang.org/grpc/internal/credentials..inittask
-//go:linkname t225 google.golang.org/grpc/credentials..inittask
-//go:linkname t226 google.golang.org/grpc/credentials/insecure..inittask
-//go:linkname t227 google.golang.org/grpc/internal/channelz..inittask
-//go:linkname t228 google.golang.org/grpc/channelz..inittask
-//go:linkname t229 google.golang.org/grpc/peer..inittask
-//go:linkname t230 google.golang.org/grpc/resolver..inittask
-//go:linkname t231 google.golang.org/grpc/balancer..inittask
-//go:linkname t232 google.golang.org/grpc/balancer/base..inittask
-//go:linkname t233 google.golang.org/grpc/balancer/endpointsharding..inittask
-//go:linkname t234 google.golang.org/grpc/balancer/grpclb/state..inittask
-//go:linkname t235 google.golang.org/grpc/experimental/balancer/weight..inittask
-//go:linkname t236 google.golang.org/grpc/balancer/pickfirst..inittask
-//go:linkname t237 google.golang.org/grpc/balancer/roundrobin..inittask
-//go:linkname t238 google.golang.org/grpc/internal/balancer/gracefulswitch..inittask
-//go:linkname t239 google.golang.org/grpc/internal/metadata..inittask
-//go:linkname t240 google.golang.org/grpc/internal/proxyattributes..inittask
-//go:linkname t241 google.golang.org/grpc/internal/resolver/dns..inittask
-//go:linkname t242 google.golang.org/grpc/internal/resolver/passthrough..inittask
-//go:linkname t243 google.golang.org/grpc/internal/serviceconfig..inittask
-//go:linkname t244 google.golang.org/grpc/internal/resolver..inittask
-//go:linkname t245 google.golang.org/grpc/internal/transport/networktype..inittask
-//go:linkname t246 google.golang.org/grpc/internal/resolver/unix..inittask
-//go:linkname t247 google.golang.org/grpc/resolver/dns..inittask
-//go:linkname t248 golang.org/x/net/internal/httpcommon..inittask
-//go:linkname t249 github.com/containerd/containerd/v2/core/remotes/errors..inittask
-//go:linkname t250 github.com/felixge/httpsnoop..inittask
-//go:linkname t251 github.com/google/go-containerregistry/pkg/v1/remote/internal/authchallenge..inittask
-//go:linkname t252 github.com/moby/buildkit/util/resolver/retryhandler..inittask
-//go:linkname t253 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp/internal/request..inittask
-//go:linkname t254 go.opentelemetry.io/otel/propagation..inittask
-//go:linkname t255 go.opentelemetry.io/otel/internal/global..inittask
-//go:linkname t256 go.opentelemetry.io/otel..inittask
-//go:linkname t257 go.opentelemetry.io/contrib/instrumentation/net/http/httptrace/otelhttptrace/internal/semconv..inittask
-//go:linkname t258 go.opentelemetry.io/contrib/instrumentation/net/http/httptrace/otelhttptrace..inittask
-//go:linkname t259 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp/internal/semconv..inittask
-//go:linkname t260 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp..inittask
-//go:linkname t261 github.com/containerd/containerd/v2/pkg/tracing..inittask
-//go:linkname t262 github.com/containerd/containerd/v2/core/remotes/docker/auth..inittask
-//go:linkname t263 github.com/containerd/containerd/v2/core/remotes/docker..inittask
-//go:linkname t264 go.opentelemetry.io/otel/sdk/resource..inittask
-//go:linkname t265 go.opentelemetry.io/otel/sdk/trace/internal/env..inittask
-//go:linkname t266 go.opentelemetry.io/otel/sdk/trace/internal/observ..inittask
-//go:linkname t267 go.opentelemetry.io/otel/sdk/trace..inittask
-//go:linkname t268 golang.org/x/net/http2..inittask
-//go:linkname t269 golang.org/x/net/trace..inittask
-//go:linkname t270 github.com/google/go-containerregistry/pkg/v1/remote/transport..inittask
-//go:linkname t271 google.golang.org/grpc/internal/transport..inittask
-//go:linkname t272 google.golang.org/grpc/internal/resolver/delegatingresolver..inittask
-//go:linkname t273 google.golang.org/grpc..inittask
-//go:linkname t274 github.com/moby/buildkit/api/services/control..inittask
-//go:linkname t275 github.com/moby/buildkit/util/grpcerrors..inittask
-//go:linkname t276 github.com/moby/buildkit/frontend/gateway/pb..inittask
-//go:linkname t277 github.com/moby/buildkit/solver/errdefs..inittask
-//go:linkname t278 github.com/moby/buildkit/solver/result..inittask
-//go:linkname t279 github.com/moby/buildkit/exporter/containerimage/exptypes..inittask
-//go:linkname t280 go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc..inittask
-//go:linkname t281 github.com/moby/buildkit/util/tracing..inittask
-//go:linkname t282 google.golang.org/grpc/health/grpc_health_v1..inittask
-//go:linkname t283 google.golang.org/grpc/health..inittask
-//go:linkname t284 github.com/moby/buildkit/session..inittask
-//go:linkname t285 github.com/moby/buildkit/util/contentutil..inittask
-//go:linkname t286 github.com/moby/buildkit/util/imageutil..inittask
-//go:linkname t287 github.com/moby/buildkit/client/llb/sourceresolver..inittask
-//go:linkname t288 github.com/moby/buildkit/client/llb..inittask
-//go:linkname t289 github.com/moby/buildkit/client/llb/imagemetaresolver..inittask
-//go:linkname t290 github.com/moby/buildkit/frontend/gateway/client..inittask
-//go:linkname t291 github.com/moby/buildkit/frontend/subrequests..inittask
-//go:linkname t292 github.com/moby/buildkit/frontend/subrequests/convertllb..inittask
-//go:linkname t293 github.com/moby/buildkit/frontend/subrequests/lint..inittask
-//go:linkname t294 github.com/moby/buildkit/frontend/subrequests/outline..inittask
-//go:linkname t295 github.com/moby/buildkit/frontend/subrequests/targets..inittask
-//go:linkname t296 github.com/moby/buildkit/frontend/dockerui..inittask
-//go:linkname t297 github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb..inittask
+//go:linkname t0 github.com/compose-spec/compose-go/v2/consts..inittask
+//go:linkname t1 github.com/containerd/containerd/v2/defaults..inittask
+//go:linkname t2 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/common..inittask
+//go:linkname t3 github.com/klauspost/compress/internal/cpuinfo..inittask
+//go:linkname t4 github.com/klauspost/compress/internal/regmask..inittask
+//go:linkname t5 github.com/moby/buildkit/exporter/exptypes..inittask
+//go:linkname t6 github.com/moby/buildkit/frontend/dockerfile/command..inittask
+//go:linkname t7 github.com/moby/buildkit/source/types..inittask
+//go:linkname t8 github.com/ulikunitz/xz/internal/hash..inittask
+//go:linkname t9 go.opentelemetry.io/otel/metric/embedded..inittask
+//go:linkname t10 go.opentelemetry.io/otel/sdk..inittask
+//go:linkname t11 go.opentelemetry.io/otel/trace/embedded..inittask
+//go:linkname t12 golang.org/x/crypto/cryptobyte/asn1..inittask
+//go:linkname t13 golang.org/x/net/internal/iana..inittask
+//go:linkname t14 google.golang.org/grpc/encoding/internal..inittask
+//go:linkname t15 google.golang.org/grpc/internal/transport/internal..inittask
+//go:linkname t16 google.golang.org/grpc/serviceconfig..inittask
+//go:linkname t17 google.golang.org/protobuf/internal/flags..inittask
+//go:linkname t18 github.com/klauspost/compress/internal/le..inittask
+//go:linkname t19 golang.org/x/crypto/internal/alias..inittask
+//go:linkname t20 google.golang.org/protobuf/internal/set..inittask
+//go:linkname t21 github.com/klauspost/compress..inittask
+//go:linkname t22 github.com/containerd/containerd/v2/version..inittask
+//go:linkname t23 github.com/compose-spec/compose-go/v2/errdefs..inittask
+//go:linkname t24 golang.org/x/text/internal/stringset..inittask
+//go:linkname t25 golang.org/x/text/internal/tag..inittask
+//go:linkname t26 golang.org/x/crypto/blowfish..inittask
+//go:linkname t27 github.com/moby/buildkit/util/bkmaps..inittask
+//go:linkname t28 github.com/moby/locker..inittask
+//go:linkname t29 google.golang.org/grpc/internal/buffer..inittask
+//go:linkname t30 google.golang.org/protobuf/internal/pragma..inittask
+//go:linkname t31 golang.org/x/text/transform..inittask
+//go:linkname t32 github.com/cespare/xxhash/v2..inittask
+//go:linkname t33 github.com/klauspost/compress/internal/snapref..inittask
+//go:linkname t34 github.com/klauspost/compress/zstd/internal/xxhash..inittask
+//go:linkname t35 go.opentelemetry.io/otel/attribute/internal..inittask
+//go:linkname t36 go.opentelemetry.io/otel/attribute/internal/xxhash..inittask
+//go:linkname t37 golang.org/x/crypto/internal/poly1305..inittask
+//go:linkname t38 github.com/compose-spec/compose-go/v2/tree..inittask
+//go:linkname t39 github.com/moby/buildkit/util/suggest..inittask
+//go:linkname t40 github.com/containerd/errdefs..inittask
+//go:linkname t41 github.com/google/go-containerregistry/internal/retry/wait..inittask
+//go:linkname t42 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v0%2e1..inittask
+//go:linkname t43 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v0%2e2..inittask
+//go:linkname t44 github.com/in-toto/in-toto-golang/in_toto/slsa_provenance/v1..inittask
+//go:linkname t45 github.com/xhit/go-str2duration/v2..inittask
+//go:linkname t46 go.opentelemetry.io/otel/internal/baggage..inittask
+//go:linkname t47 golang.org/x/net/internal/httpsfv..inittask
+//go:linkname t48 golang.org/x/sync/semaphore..inittask
+//go:linkname t49 github.com/moby/buildkit/errdefs..inittask
+//go:linkname t50 google.golang.org/grpc/backoff..inittask
+//go:linkname t51 google.golang.org/grpc/balancer/pickfirst/internal..inittask
+//go:linkname t52 google.golang.org/grpc/internal/backoff..inittask
+//go:linkname t53 google.golang.org/grpc/internal/idle..inittask
+//go:linkname t54 google.golang.org/grpc/keepalive..inittask
+//go:linkname t55 google.golang.org/protobuf/internal/editiondefaults..inittask
+//go:linkname t56 github.com/containerd/containerd/v2/internal/lazyregexp..inittask
+//go:linkname t57 github.com/containerd/containerd/v2/pkg/identifiers..inittask
+//go:linkname t58 github.com/containerd/containerd/v2/pkg/labels..inittask
+//go:linkname t59 github.com/go-viper/mapstructure/v2..inittask
+//go:linkname t60 github.com/google/go-containerregistry/internal/limit..inittask
+//go:linkname t61 github.com/google/go-containerregistry/internal/retry..inittask
+//go:linkname t62 github.com/google/shlex..inittask
+//go:linkname t63 github.com/klauspost/compress/flate..inittask
+//go:linkname t64 github.com/klauspost/compress/fse..inittask
+//go:linkname t65 github.com/klauspost/compress/gzip..inittask
+//go:linkname t66 github.com/klauspost/compress/huff0..inittask
+//go:linkname t67 github.com/moby/buildkit/executor/resources/types..inittask
+//go:linkname t68 github.com/moby/buildkit/version..inittask
+//go:linkname t69 github.com/moby/docker-image-spec/specs-go/v1..inittask
+//go:linkname t70 github.com/pkg/errors..inittask
+//go:linkname t71 github.com/moby/buildkit/util/cpuset..inittask
+//go:linkname t72 github.com/moby/buildkit/util/gitutil/gitobject..inittask
+//go:linkname t73 github.com/moby/buildkit/util/gogo/proto..inittask
+//go:linkname t74 github.com/moby/buildkit/util/progress..inittask
+//go:linkname t75 github.com/moby/buildkit/util/flightcontrol..inittask
+//go:linkname t76 github.com/planetscale/vtprotobuf/protohelpers..inittask
+//go:linkname t77 github.com/secure-systems-lab/go-securesystemslib/cjson..inittask
+//go:linkname t78 github.com/tonistiigi/dchapes-mode..inittask
+//go:linkname t79 github.com/tonistiigi/go-csvvalue..inittask
+//go:linkname t80 github.com/ulikunitz/xz/internal/xlog..inittask
+//go:linkname t81 github.com/ulikunitz/xz/lzma..inittask
+//go:linkname t82 github.com/ulikunitz/xz..inittask
+//go:linkname t83 go.opentelemetry.io/auto/sdk/internal/telemetry..inittask
+//go:linkname t84 go.opentelemetry.io/otel/attribute..inittask
+//go:linkname t85 go.opentelemetry.io/otel/codes..inittask
+//go:linkname t86 go.opentelemetry.io/otel/metric..inittask
+//go:linkname t87 go.opentelemetry.io/otel/metric/noop..inittask
+//go:linkname t88 go.opentelemetry.io/otel/sdk/instrumentation..inittask
+//go:linkname t89 go.opentelemetry.io/otel/sdk/internal/attrnorm..inittask
+//go:linkname t90 go.opentelemetry.io/otel/sdk/internal/x..inittask
+//go:linkname t91 go.opentelemetry.io/otel/semconv/internal/metricpool..inittask
+//go:linkname t92 go.opentelemetry.io/otel/semconv/v1%2e37%2e0..inittask
+//go:linkname t93 go.opentelemetry.io/otel/semconv/v1.37.0/rpcconv..inittask
+//go:linkname t94 go.opentelemetry.io/otel/semconv/v1%2e43%2e0..inittask
+//go:linkname t95 go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/internal..inittask
+//go:linkname t96 go.opentelemetry.io/otel/semconv/v1.43.0/httpconv..inittask
+//go:linkname t97 go.opentelemetry.io/otel/semconv/v1.43.0/otelconv..inittask
+//go:linkname t98 go.opentelemetry.io/otel/semconv/v1.43.0/rpcconv..inittask
+//go:linkname t99 go.opentelemetry.io/otel/trace/internal/telemetry..inittask
+//go:linkname t100 go.opentelemetry.io/otel/trace..inittask
+//go:linkname t101 go.opentelemetry.io/otel/trace/noop..inittask
+//go:linkname t102 go.yaml.in/yaml/v4/internal/plugin..inittask
+//go:linkname t103 go.yaml.in/yaml/v4/internal/plugin/mergekey..inittask
+//go:linkname t104 go.yaml.in/yaml/v4/internal/libyaml..inittask
+//go:linkname t105 go.yaml.in/yaml/v4/plugin/aliasdata..inittask
+//go:linkname t106 go.yaml.in/yaml/v4/plugin/errorformat/v3..inittask
+//go:linkname t107 go.yaml.in/yaml/v4/plugin/errorformat/v4..inittask
+//go:linkname t108 go.yaml.in/yaml/v4/plugin/loaderlimits..inittask
+//go:linkname t109 go.yaml.in/yaml/v4/plugin/mergekey..inittask
+//go:linkname t110 go.yaml.in/yaml/v4..inittask
+//go:linkname t111 golang.org/x/crypto/chacha20..inittask
+//go:linkname t112 golang.org/x/crypto/curve25519..inittask
+//go:linkname t113 golang.org/x/crypto/ssh/internal/bcrypt_pbkdf..inittask
+//go:linkname t114 golang.org/x/net/http2/hpack..inittask
+//go:linkname t115 golang.org/x/text/internal/language..inittask
+//go:linkname t116 golang.org/x/text/internal/language/compact..inittask
+//go:linkname t117 golang.org/x/text/language..inittask
+//go:linkname t118 golang.org/x/text/internal..inittask
+//go:linkname t119 golang.org/x/text/internal/catmsg..inittask
+//go:linkname t120 golang.org/x/text/internal/format..inittask
+//go:linkname t121 golang.org/x/text/internal/number..inittask
+//go:linkname t122 golang.org/x/text/message/catalog..inittask
+//go:linkname t123 golang.org/x/text/feature/plural..inittask
+//go:linkname t124 golang.org/x/text/message..inittask
+//go:linkname t125 golang.org/x/text/unicode/bidi..inittask
+//go:linkname t126 golang.org/x/text/secure/bidirule..inittask
+//go:linkname t127 golang.org/x/text/unicode/norm..inittask
+//go:linkname t128 golang.org/x/net/idna..inittask
+//go:linkname t129 google.golang.org/grpc/attributes..inittask
+//go:linkname t130 google.golang.org/grpc/internal/envconfig..inittask
+//go:linkname t131 google.golang.org/protobuf/internal/detrand..inittask
+//go:linkname t132 google.golang.org/protobuf/internal/errors..inittask
+//go:linkname t133 google.golang.org/protobuf/encoding/protowire..inittask
+//go:linkname t134 google.golang.org/protobuf/internal/version..inittask
+//go:linkname t135 google.golang.org/protobuf/reflect/protoreflect..inittask
+//go:linkname t136 google.golang.org/protobuf/internal/descfmt..inittask
+//go:linkname t137 google.golang.org/protobuf/internal/descopts..inittask
+//go:linkname t138 google.golang.org/protobuf/internal/encoding/messageset..inittask
+//go:linkname t139 google.golang.org/protobuf/internal/genid..inittask
+//go:linkname t140 google.golang.org/protobuf/internal/order..inittask
+//go:linkname t141 google.golang.org/protobuf/internal/strs..inittask
+//go:linkname t142 google.golang.org/protobuf/internal/encoding/json..inittask
+//go:linkname t143 google.golang.org/protobuf/internal/encoding/text..inittask
+//go:linkname t144 google.golang.org/protobuf/internal/encoding/defval..inittask
+//go:linkname t145 google.golang.org/protobuf/reflect/protoregistry..inittask
+//go:linkname t146 google.golang.org/protobuf/runtime/protoiface..inittask
+//go:linkname t147 google.golang.org/protobuf/internal/protolazy..inittask
+//go:linkname t148 google.golang.org/protobuf/proto..inittask
+//go:linkname t149 google.golang.org/protobuf/encoding/prototext..inittask
+//go:linkname t150 google.golang.org/protobuf/internal/filedesc..inittask
+//go:linkname t151 google.golang.org/protobuf/encoding/protojson..inittask
+//go:linkname t152 google.golang.org/protobuf/internal/encoding/tag..inittask
+//go:linkname t153 google.golang.org/protobuf/internal/impl..inittask
+//go:linkname t154 google.golang.org/protobuf/internal/filetype..inittask
+//go:linkname t155 google.golang.org/protobuf/runtime/protoimpl..inittask
+//go:linkname t156 github.com/moby/buildkit/sourcepolicy/pb..inittask
+//go:linkname t157 github.com/moby/buildkit/util/apicaps/pb..inittask
+//go:linkname t158 github.com/moby/buildkit/util/apicaps..inittask
+//go:linkname t159 github.com/moby/buildkit/solver/pb..inittask
+//go:linkname t160 github.com/moby/buildkit/api/types..inittask
+//go:linkname t161 github.com/moby/buildkit/solver/llbsolver/provenance/types..inittask
+//go:linkname t162 github.com/moby/buildkit/frontend/attestations..inittask
+//go:linkname t163 google.golang.org/protobuf/protoadapt..inittask
+//go:linkname t164 google.golang.org/grpc/internal/pretty..inittask
+//go:linkname t165 google.golang.org/protobuf/types/descriptorpb..inittask
+//go:linkname t166 github.com/planetscale/vtprotobuf/vtproto..inittask
+//go:linkname t167 github.com/tonistiigi/fsutil/types..inittask
+//go:linkname t168 google.golang.org/protobuf/types/known/anypb..inittask
+//go:linkname t169 github.com/containerd/typeurl/v2..inittask
+//go:linkname t170 github.com/moby/buildkit/util/stack..inittask
+//go:linkname t171 google.golang.org/genproto/googleapis/rpc/status..inittask
+//go:linkname t172 google.golang.org/protobuf/types/known/durationpb..inittask
+//go:linkname t173 google.golang.org/protobuf/types/known/structpb..inittask
+//go:linkname t174 github.com/in-toto/attestation/go/v1..inittask
+//go:linkname t175 google.golang.org/protobuf/types/known/timestamppb..inittask
+//go:linkname t176 github.com/planetscale/vtprotobuf/types/known/timestamppb..inittask
+//go:linkname t177 google.golang.org/grpc/binarylog/grpc_binarylog_v1..inittask
+//go:linkname t178 github.com/google/go-containerregistry/pkg/logs..inittask
+//go:linkname t179 github.com/compose-spec/compose-go/v2/template..inittask
+//go:linkname t180 github.com/compose-spec/compose-go/v2/interpolation..inittask
+//go:linkname t181 go.opentelemetry.io/otel/internal/errorhandler..inittask
+//go:linkname t182 golang.org/x/net/internal/timeseries..inittask
+//go:linkname t183 google.golang.org/grpc/grpclog/internal..inittask
+//go:linkname t184 google.golang.org/grpc/grpclog..inittask
+//go:linkname t185 google.golang.org/grpc/connectivity..inittask
+//go:linkname t186 google.golang.org/grpc/internal/grpclog..inittask
+//go:linkname t187 google.golang.org/grpc/internal/grpcsync..inittask
+//go:linkname t188 github.com/go-logr/logr..inittask
+//go:linkname t189 github.com/sirupsen/logrus/hooks/slog..inittask
+//go:linkname t190 github.com/containerd/log..inittask
+//go:linkname t191 github.com/containerd/containerd/v2/pkg/filters..inittask
+//go:linkname t192 github.com/containerd/log/otel..inittask
+//go:linkname t193 go.opentelemetry.io/auto/sdk..inittask
+//go:linkname t194 github.com/containerd/containerd/v2/internal/randutil..inittask
+//go:linkname t195 github.com/containerd/containerd/v2/core/content..inittask
+//go:linkname t196 github.com/moby/buildkit/identity..inittask
+//go:linkname t197 github.com/santhosh-tekuri/jsonschema/v6/kind..inittask
+//go:linkname t198 github.com/santhosh-tekuri/jsonschema/v6..inittask
+//go:linkname t199 github.com/compose-spec/compose-go/v2/schema..inittask
+//go:linkname t200 golang.org/x/crypto/cryptobyte..inittask
+//go:linkname t201 github.com/moby/sys/signal..inittask
+//go:linkname t202 github.com/compose-spec/compose-go/v2/dotenv..inittask
+//go:linkname t203 github.com/compose-spec/compose-go/v2/utils..inittask
+//go:linkname t204 github.com/go-logr/logr/funcr..inittask
+//go:linkname t205 github.com/go-logr/stdr..inittask
+//go:linkname t206 github.com/moby/buildkit/util/archiveutil..inittask
+//go:linkname t207 github.com/moby/buildkit/util/system..inittask
+//go:linkname t208 github.com/shibumi/go-pathspec..inittask
+//go:linkname t209 github.com/moby/buildkit/util/bklog..inittask
+//go:linkname t210 golang.org/x/sync/singleflight..inittask
+//go:linkname t211 github.com/moby/buildkit/frontend/dockerfile/shell..inittask
+//go:linkname t212 github.com/moby/buildkit/frontend/dockerfile/parser..inittask
+//go:linkname t213 github.com/moby/buildkit/frontend/dockerfile/linter..inittask
+//go:linkname t214 github.com/moby/buildkit/frontend/dockerfile/instructions..inittask
+//go:linkname t215 github.com/klauspost/compress/zstd..inittask
+//go:linkname t216 github.com/containerd/containerd/v2/pkg/archive/compression..inittask
+//go:linkname t217 github.com/moby/go-archive/compression..inittask
+//go:linkname t218 github.com/google/go-containerregistry/internal/ipaddr..inittask
+//go:linkname t219 github.com/compose-spec/compose-go/v2/validation..inittask
+//go:linkname t220 github.com/docker/go-connections/nat..inittask
+//go:linkname t221 github.com/compose-spec/compose-go/v2/types..inittask
+//go:linkname t222 github.com/compose-spec/compose-go/v2/format..inittask
+//go:linkname t223 github.com/compose-spec/compose-go/v2/graph..inittask
+//go:linkname t224 github.com/compose-spec/compose-go/v2/override..inittask
+//go:linkname t225 github.com/compose-spec/compose-go/v2/paths..inittask
+//go:linkname t226 github.com/compose-spec/compose-go/v2/transform..inittask
+//go:linkname t227 github.com/compose-spec/compose-go/v2/loader..inittask
+//go:linkname t228 github.com/compose-spec/compose-go/v2/cli..inittask
+//go:linkname t229 github.com/google/uuid..inittask
+//go:linkname t230 golang.org/x/net/internal/socket..inittask
+//go:linkname t231 golang.org/x/net/ipv4..inittask
+//go:linkname t232 golang.org/x/net/ipv6..inittask
+//go:linkname t233 google.golang.org/grpc/internal..inittask
+//go:linkname t234 google.golang.org/grpc/codes..inittask
+//go:linkname t235 google.golang.org/grpc/internal/mem..inittask
+//go:linkname t236 google.golang.org/grpc/internal/resolver/dns/internal..inittask
+//go:linkname t237 google.golang.org/grpc/internal/status..inittask
+//go:linkname t238 google.golang.org/grpc/internal/syscall..inittask
+//go:linkname t239 google.golang.org/grpc/mem..inittask
+//go:linkname t240 google.golang.org/grpc/internal/transport/readyreader..inittask
+//go:linkname t241 google.golang.org/grpc/metadata..inittask
+//go:linkname t242 github.com/containerd/containerd/v2/core/leases..inittask
+//go:linkname t243 google.golang.org/grpc/internal/balancerload..inittask
+//go:linkname t244 google.golang.org/grpc/internal/grpcutil..inittask
+//go:linkname t245 google.golang.org/grpc/encoding..inittask
+//go:linkname t246 google.golang.org/grpc/encoding/proto..inittask
+//go:linkname t247 google.golang.org/grpc/stats..inittask
+//go:linkname t248 google.golang.org/grpc/experimental/stats..inittask
+//go:linkname t249 google.golang.org/grpc/internal/stats..inittask
+//go:linkname t250 google.golang.org/grpc/status..inittask
+//go:linkname t251 github.com/containerd/ttrpc..inittask
+//go:linkname t252 github.com/containerd/containerd/v2/pkg/namespaces..inittask
+//go:linkname t253 github.com/moby/buildkit/util/leaseutil..inittask
+//go:linkname t254 google.golang.org/grpc/internal/binarylog..inittask
+//go:linkname t255 google.golang.org/grpc/tap..inittask
+//go:linkname t256 golang.org/x/net/http/httpguts..inittask
+//go:linkname t257 github.com/containerd/containerd/v2/pkg/reference..inittask
+//go:linkname t258 github.com/containerd/platforms..inittask
+//go:linkname t259 github.com/containerd/containerd/v2/core/images..inittask
+//go:linkname t260 github.com/containerd/containerd/v2/core/transfer..inittask
+//go:linkname t261 github.com/containerd/containerd/v2/core/remotes..inittask
+//go:linkname t262 github.com/google/go-containerregistry/internal/redact..inittask
+//go:linkname t263 github.com/google/go-containerregistry/pkg/name..inittask
+//go:linkname t264 github.com/google/go-containerregistry/pkg/authn..inittask
+//go:linkname t265 github.com/miekg/dns..inittask
+//go:linkname t266 github.com/moby/buildkit/util/resolver/limited..inittask
+//go:linkname t267 github.com/secure-systems-lab/go-securesystemslib/signerverifier..inittask
+//go:linkname t268 go.opentelemetry.io/otel/baggage..inittask
+//go:linkname t269 golang.org/x/crypto/ssh..inittask
+//go:linkname t270 github.com/moby/buildkit/util/sshutil..inittask
+//go:linkname t271 github.com/moby/buildkit/util/gitutil..inittask
+//go:linkname t272 github.com/moby/buildkit/frontend/dockerfile/dfgitutil..inittask
+//go:linkname t273 github.com/secure-systems-lab/go-securesystemslib/dsse..inittask
+//go:linkname t274 github.com/in-toto/in-toto-golang/in_toto..inittask
+//go:linkname t275 google.golang.org/grpc/internal/credentials..inittask
+//go:linkname t276 google.golang.org/grpc/credentials..inittask
+//go:linkname t277 google.golang.org/grpc/credentials/insecure..inittask
+//go:linkname t278 google.golang.org/grpc/internal/channelz..inittask
+//go:linkname t279 google.golang.org/grpc/channelz..inittask
+//go:linkname t280 google.golang.org/grpc/peer..inittask
+//go:linkname t281 google.golang.org/grpc/resolver..inittask
+//go:linkname t282 google.golang.org/grpc/balancer..inittask
+//go:linkname t283 google.golang.org/grpc/balancer/base..inittask
+//go:linkname t284 google.golang.org/grpc/balancer/endpointsharding..inittask
+//go:linkname t285 google.golang.org/grpc/balancer/grpclb/state..inittask
+//go:linkname t286 google.golang.org/grpc/experimental/balancer/weight..inittask
+//go:linkname t287 google.golang.org/grpc/balancer/pickfirst..inittask
+//go:linkname t288 google.golang.org/grpc/balancer/roundrobin..inittask
+//go:linkname t289 google.golang.org/grpc/internal/balancer/gracefulswitch..inittask
+//go:linkname t290 google.golang.org/grpc/internal/metadata..inittask
+//go:linkname t291 google.golang.org/grpc/internal/proxyattributes..inittask
+//go:linkname t292 google.golang.org/grpc/internal/resolver/dns..inittask
+//go:linkname t293 google.golang.org/grpc/internal/resolver/passthrough..inittask
+//go:linkname t294 google.golang.org/grpc/internal/serviceconfig..inittask
+//go:linkname t295 google.golang.org/grpc/internal/resolver..inittask
+//go:linkname t296 google.golang.org/grpc/internal/transport/networktype..inittask
+//go:linkname t297 google.golang.org/grpc/internal/resolver/unix..inittask
+//go:linkname t298 google.golang.org/grpc/resolver/dns..inittask
+//go:linkname t299 golang.org/x/net/internal/httpcommon..inittask
+//go:linkname t300 github.com/containerd/containerd/v2/core/remotes/errors..inittask
+//go:linkname t301 github.com/felixge/httpsnoop..inittask
+//go:linkname t302 github.com/google/go-containerregistry/pkg/v1/remote/internal/authchallenge..inittask
+//go:linkname t303 github.com/moby/buildkit/util/resolver/retryhandler..inittask
+//go:linkname t304 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp/internal/request..inittask
+//go:linkname t305 go.opentelemetry.io/otel/propagation..inittask
+//go:linkname t306 go.opentelemetry.io/otel/internal/global..inittask
+//go:linkname t307 go.opentelemetry.io/otel..inittask
+//go:linkname t308 go.opentelemetry.io/contrib/instrumentation/net/http/httptrace/otelhttptrace/internal/semconv..inittask
+//go:linkname t309 go.opentelemetry.io/contrib/instrumentation/net/http/httptrace/otelhttptrace..inittask
+//go:linkname t310 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp/internal/semconv..inittask
+//go:linkname t311 go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp..inittask
+//go:linkname t312 github.com/containerd/containerd/v2/pkg/tracing..inittask
+//go:linkname t313 github.com/containerd/containerd/v2/core/remotes/docker/auth..inittask
+//go:linkname t314 github.com/containerd/containerd/v2/core/remotes/docker..inittask
+//go:linkname t315 go.opentelemetry.io/otel/sdk/resource..inittask
+//go:linkname t316 go.opentelemetry.io/otel/sdk/trace/internal/env..inittask
+//go:linkname t317 go.opentelemetry.io/otel/sdk/trace/internal/observ..inittask
+//go:linkname t318 go.opentelemetry.io/otel/sdk/trace..inittask
+//go:linkname t319 golang.org/x/net/http2..inittask
+//go:linkname t320 golang.org/x/net/trace..inittask
+//go:linkname t321 github.com/google/go-containerregistry/pkg/v1/remote/transport..inittask
+//go:linkname t322 google.golang.org/grpc/internal/transport..inittask
+//go:linkname t323 google.golang.org/grpc/internal/resolver/delegatingresolver..inittask
+//go:linkname t324 google.golang.org/grpc..inittask
+//go:linkname t325 github.com/moby/buildkit/api/services/control..inittask
+//go:linkname t326 github.com/moby/buildkit/util/grpcerrors..inittask
+//go:linkname t327 github.com/moby/buildkit/frontend/gateway/pb..inittask
+//go:linkname t328 github.com/moby/buildkit/solver/errdefs..inittask
+//go:linkname t329 github.com/moby/buildkit/solver/result..inittask
+//go:linkname t330 github.com/moby/buildkit/exporter/containerimage/exptypes..inittask
+//go:linkname t331 go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc..inittask
+//go:linkname t332 github.com/moby/buildkit/util/tracing..inittask
+//go:linkname t333 google.golang.org/grpc/health/grpc_health_v1..inittask
+//go:linkname t334 google.golang.org/grpc/health..inittask
+//go:linkname t335 github.com/moby/buildkit/session..inittask
+//go:linkname t336 github.com/moby/buildkit/util/contentutil..inittask
+//go:linkname t337 github.com/moby/buildkit/util/imageutil..inittask
+//go:linkname t338 github.com/moby/buildkit/client/llb/sourceresolver..inittask
+//go:linkname t339 github.com/moby/buildkit/client/llb..inittask
+//go:linkname t340 github.com/moby/buildkit/client/llb/imagemetaresolver..inittask
+//go:linkname t341 github.com/moby/buildkit/frontend/gateway/client..inittask
+//go:linkname t342 github.com/moby/buildkit/frontend/subrequests..inittask
+//go:linkname t343 github.com/moby/buildkit/frontend/subrequests/convertllb..inittask
+//go:linkname t344 github.com/moby/buildkit/frontend/subrequests/lint..inittask
+//go:linkname t345 github.com/moby/buildkit/frontend/subrequests/outline..inittask
+//go:linkname t346 github.com/moby/buildkit/frontend/subrequests/targets..inittask
+//go:linkname t347 github.com/moby/buildkit/frontend/dockerui..inittask
+//go:linkname t348 github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb..inittask
 
 var t0, t1, t2, t3, t4, t5, t6, t7, t8, t9,
 	t10, t11, t12, t13, t14, t15, t16, t17, t18, t19,
@@ -343,7 +394,12 @@ var t0, t1, t2, t3, t4, t5, t6, t7, t8, t9,
 	t260, t261, t262, t263, t264, t265, t266, t267, t268, t269,
 	t270, t271, t272, t273, t274, t275, t276, t277, t278, t279,
 	t280, t281, t282, t283, t284, t285, t286, t287, t288, t289,
-	t290, t291, t292, t293, t294, t295, t296, t297 task
+	t290, t291, t292, t293, t294, t295, t296, t297, t298, t299,
+	t300, t301, t302, t303, t304, t305, t306, t307, t308, t309,
+	t310, t311, t312, t313, t314, t315, t316, t317, t318, t319,
+	t320, t321, t322, t323, t324, t325, t326, t327, t328, t329,
+	t330, t331, t332, t333, t334, t335, t336, t337, t338, t339,
+	t340, t341, t342, t343, t344, t345, t346, t347, t348 task
 
 // tasks are those to run later, in order.
 var tasks = [...]*task{
@@ -376,39 +432,49 @@ var tasks = [...]*task{
 	&t260, &t261, &t262, &t263, &t264, &t265, &t266, &t267, &t268, &t269,
 	&t270, &t271, &t272, &t273, &t274, &t275, &t276, &t277, &t278, &t279,
 	&t280, &t281, &t282, &t283, &t284, &t285, &t286, &t287, &t288, &t289,
-	&t290, &t291, &t292, &t293, &t294, &t295, &t296, &t297,
+	&t290, &t291, &t292, &t293, &t294, &t295, &t296, &t297, &t298, &t299,
+	&t300, &t301, &t302, &t303, &t304, &t305, &t306, &t307, &t308, &t309,
+	&t310, &t311, &t312, &t313, &t314, &t315, &t316, &t317, &t318, &t319,
+	&t320, &t321, &t322, &t323, &t324, &t325, &t326, &t327, &t328, &t329,
+	&t330, &t331, &t332, &t333, &t334, &t335, &t336, &t337, &t338, &t339,
+	&t340, &t341, &t342, &t343, &t344, &t345, &t346, &t347, &t348,
 }
 
 // groups are those that need each of them (see lateinit.Group).
 var groups = [...]uint8{
-	1, 1, 9, 1, 1, 1, 1, 1, 1, 1,
-	1, 2, 1, 1, 1, 1, 1, 1, 9, 1,
-	1, 1, 1, 1, 1, 1, 1, 9, 9, 1,
-	1, 1, 1, 1, 4, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 4, 4, 1, 9, 9, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	8, 1, 1, 3, 3, 1, 1, 1, 1, 1,
+	1, 1, 1, 4, 1, 1, 1, 1, 3, 1,
+	1, 3, 1, 8, 8, 8, 1, 1, 1, 1,
+	1, 1, 1, 3, 3, 1, 1, 1, 8, 1,
+	1, 32, 1, 1, 1, 8, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 8,
+	32, 32, 1, 3, 3, 3, 3, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 4, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 9, 1, 1, 4, 1,
-	2, 2, 2, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 4, 4, 4, 2, 1, 1, 1, 1, 1,
+	1, 1, 8, 8, 8, 8, 8, 8, 8, 8,
+	8, 1, 1, 1, 1, 8, 8, 8, 8, 8,
+	8, 8, 8, 8, 8, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 4, 1, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	4, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 32, 8,
+	8, 1, 1, 1, 1, 1, 1, 1, 1, 17,
+	17, 1, 1, 1, 1, 1, 1, 8, 8, 8,
+	1, 1, 8, 8, 1, 1, 1, 1, 1, 1,
+	8, 1, 1, 1, 1, 3, 1, 1, 32, 8,
+	8, 8, 8, 8, 8, 8, 8, 8, 8, 1,
+	4, 4, 4, 1, 1, 1, 1, 1, 1, 1,
 	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 17, 1,
+	1, 1, 32, 32, 32, 4, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 32, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 32, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1,
 }

@@ -70,7 +70,7 @@ func Abandoned(ctx context.Context, r roots.Roots, project string) bool {
 		return true
 	}
 	file.Close()
-	conn, err := newClient(r, project, false).dial(ctx)
+	conn, err := (&Client{roots: r, project: project}).dial(ctx)
 	if err == nil {
 		conn.Close()
 		return false
@@ -125,7 +125,7 @@ func await(ctx context.Context, r roots.Roots, project string) (*filelock.Lock, 
 // tryBoth returns nil if the supervisor listens, the lock if there is none,
 // and filelock.ErrHeld if there will be one. Only then the file stays open.
 func tryBoth(ctx context.Context, r roots.Roots, project string, file *os.File) (*filelock.Lock, error) {
-	conn, err := newClient(r, project, false).dial(ctx)
+	conn, err := (&Client{roots: r, project: project}).dial(ctx)
 	if errors.Is(err, ErrNotRunning) {
 		lock, err := filelock.TryFile(file)
 		if err != nil && !errors.Is(err, filelock.ErrHeld) {

@@ -24,12 +24,31 @@ import (
 
 const (
 	program  = "compose/cmd/compose"
-	promised = "compose/internal/lateinit" // who imports it promises to call Run
+	promised = "compose/internal/lateinit" // who calls its Run promises something
 )
 
 // groups are those that a package may name, see lateinit.
 var groups = map[string]lateinit.Group{
-	"Builds": lateinit.Builds, "DNS": lateinit.DNS, "Registries": lateinit.Registries, "Zstd": lateinit.Zstd,
+	"Builds": lateinit.Builds, "Compression": lateinit.Compression, "DNS": lateinit.DNS,
+	"Files": lateinit.Files, "Platforms": lateinit.Platforms, "Registries": lateinit.Registries,
+}
+
+// closed are libraries of which nothing is used before lateinit.Open, whoever
+// imports them, by how their paths begin.
+var closed = map[string]lateinit.Group{
+	"github.com/compose-spec/compose-go/": lateinit.Files,
+	"github.com/containerd/platforms":     lateinit.Platforms,
+	"github.com/klauspost/compress/":      lateinit.Compression,
+	"go.yaml.in/yaml/":                    lateinit.Files,
+}
+
+func closedBy(path string) lateinit.Group {
+	for prefix, g := range closed {
+		if strings.HasPrefix(path, prefix) {
+			return g
+		}
+	}
+	return 0
 }
 
 // held is a package whose initialisers are held.
@@ -74,24 +93,42 @@ func generate() ([]byte, error) {
 		early[path] = true
 		return !before
 	})
+	need := func(path string, g lateinit.Group) {
+		all.visit(path, nil, func(path string) bool {
+			before := needed[path]
+			needed[path] |= g
+			return needed[path] != before && !early[path]
+		})
+	}
 	for gate, g := range promises {
 		for _, imported := range all[gate].Imports {
-			all.visit(imported, nil, func(path string) bool {
-				before := needed[path]
-				needed[path] |= g
-				return needed[path] != before && !early[path]
-			})
+			need(imported, g)
+		}
+	}
+	for path := range all {
+		if g := closedBy(path); g != 0 {
+			need(path, g)
 		}
 	}
 	order, err := all.order()
 	var list []held
 	for _, path := range order {
-		if !all[path].Standard && !early[path] {
+		if !all[path].Standard && !early[path] { // the linker lets nobody name those of the standard library
 			list = append(list, held{path, needed[path]})
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
+	tooEarly, err := all.uses(func(path string) bool { return slices.ContainsFunc(list, func(h held) bool { return h.path == path }) })
+	if err == nil && len(tooEarly) > 0 {
+		err = fmt.Errorf("used before lateinit.Run can be called: %s", strings.Join(tooEarly, "; "))
+	}
 	return render(list, slices.Sorted(maps.Keys(promises))), err
 }
+
+// ours says whether a package is a part of this module.
+func ours(path string) bool { return strings.HasPrefix(path, "compose/") }
 
 // pkg is a package, as go list shows it.
 type pkg struct {
@@ -140,7 +177,7 @@ func (all packages) load(arch string) error {
 // call is how a package names the group with which it calls Run.
 var call = regexp.MustCompile(`lateinit\.Run\(lateinit\.(\w+)\)`)
 
-// promise is the group of a package that promises to call Run, or 0.
+// promise is the group of a package that calls Run, or 0.
 func (p *pkg) promise() (g lateinit.Group, err error) {
 	if p.ImportPath == program || !slices.Contains(p.Imports, promised) {
 		return 0, nil
@@ -154,21 +191,21 @@ func (p *pkg) promise() (g lateinit.Group, err error) {
 			g |= groups[string(m[1])]
 		}
 	}
-	if bits.OnesCount8(uint8(g)) != 1 {
-		return 0, fmt.Errorf("%s calls lateinit.Run for no group or for several", p.ImportPath)
+	if bits.OnesCount8(uint8(g)) > 1 {
+		return 0, fmt.Errorf("%s calls lateinit.Run for several groups", p.ImportPath)
 	}
 	return g, nil
 }
 
 // visit shows a package and those that it comes to, as long as show returns
-// true; not what packages import that promise to call Run, but for our own and
-// the standard library's.
+// true; with promises neither what packages import that promise to call Run, but for
+// our own, nor libraries that are closed.
 func (all packages) visit(path string, promises map[string]lateinit.Group, show func(string) bool) {
 	if !show(path) {
 		return
 	}
 	for _, imported := range all[path].Imports {
-		if promises[path] == 0 || all[imported].Standard || strings.HasPrefix(imported, "compose/") {
+		if promises == nil || ours(imported) || promises[path] == 0 && closedBy(imported) == 0 {
 			all.visit(imported, promises, show)
 		}
 	}
