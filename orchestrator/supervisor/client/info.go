@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -26,7 +27,10 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	answered := make(chan answer, 1)
 	go func() { // it may wait for a lock, which nothing cuts short
 		var a answer
-		a.err = c.do(asking, http.MethodGet, "/info", nil, &a.info)
+		a.err = c.knock(asking)
+		if a.err == nil {
+			a.err = c.do(asking, http.MethodGet, "/info", nil, &a.info)
+		}
 		answered <- a
 	}()
 	select {
@@ -44,6 +48,23 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 		}
 		return api.Info{}, c.hangs()
 	}
+}
+
+// knock finds out whether there is a supervisor, and has one started if it may: what
+// HTTP does before it fails takes longer than the start of one. A connection that
+// it gets is for the first request.
+func (c *Client) knock(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	switch {
+	case err == nil:
+		if late := c.first.Swap(&conn); late != nil {
+			(*late).Close()
+		}
+		return nil
+	case c.spawn && errors.Is(err, ErrNotRunning):
+		return ensure(ctx, c.roots, c.project)
+	}
+	return err
 }
 
 // hangs says who it is that does not answer, and what to do about it.
