@@ -86,7 +86,7 @@ func output(t *testing.T, e *Engine, id string) (string, unix.WaitStatus) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := e.Start(context.Background(), c, Stdio{Stdout: w, Stderr: w}, func(*Started) {})
+	run, err := e.Start(context.Background(), c, Stdio{Stdout: w, Stderr: w}, func(*Started) {}, func(*Started) {})
 	w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestTwoContainersOnANetwork(t *testing.T) {
 		Name: "server", Command: []string{"sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -h /www"},
 		Networks: []netbridge.EndpointConfig{{Network: "net", Aliases: []string{"web"}}},
 	})
-	run, err := e.Start(ctx, server, Stdio{}, func(*Started) {})
+	run, err := e.Start(ctx, server, Stdio{}, func(*Started) {}, func(*Started) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,12 +38,14 @@ type Started struct {
 }
 
 // Start runs a container, as Container has it: its network side, its name files,
-// its process. The process is the caller's child, but for Started.Orphan. made is
+// its process. The process is the caller's child, but for Started.Orphan. born is
+// called, but for another runtime's, when the process has a number, while it is being
+// set up: what is in Started then is what will be there if all goes well. made is
 // called when all is there and the process waits to be let go: whoever dies before
 // it has noted it there has started nothing, for the process ends with it. (One of
 // another runtime waits: see NotLetGo.) What was made is undone where a later step
 // fails. A program that cannot be run gives a *runtime.ExecError.
-func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func(*Started)) (*Started, error) {
+func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, born, made func(*Started)) (*Started, error) {
 	reading := trace.Begin("read the container's image", c.ID)
 	lowers, err := e.lowers(ctx, c.ImageID)
 	var gone *image.NotFoundError
@@ -77,7 +79,7 @@ func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func
 	networking.End()
 	var running *Started
 	if err == nil {
-		running, err = e.startIn(c, other, group, lowers, userns, sandbox, stdio, made)
+		running, err = e.startIn(c, other, group, lowers, userns, sandbox, stdio, born, made)
 	}
 	if err != nil {
 		if sandbox != nil {
@@ -92,7 +94,7 @@ func (e *Engine) Start(ctx context.Context, c *Container, stdio Stdio, made func
 	return running, nil
 }
 
-func (e *Engine) startIn(c *Container, other *external.Runtime, group *runtime.Cgroup, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, made func(*Started)) (*Started, error) {
+func (e *Engine) startIn(c *Container, other *external.Runtime, group *runtime.Cgroup, lowers []string, userns *os.File, sandbox *netbridge.Sandbox, stdio Stdio, born, made func(*Started)) (*Started, error) {
 	var endpoints []netbridge.Endpoint
 	var netns *os.File
 	if sandbox != nil {
@@ -114,6 +116,7 @@ func (e *Engine) startIn(c *Container, other *external.Runtime, group *runtime.C
 		ID: c.ID, Spec: spec, NetNS: netns, UserNS: userns, CgroupPath: e.cgroupPath(c), Cgroup: group, Groups: c.Spec.GroupAdd, Init: c.Spec.Init,
 		RootFS: runtime.RootFS{Lowers: lowers, Upper: filepath.Join(e.dir(c.ID), "upper"), Work: filepath.Join(e.dir(c.ID), "work"), IDMap: userns != nil},
 		Stdin:  stdio.Stdin, Stdout: stdio.Stdout, Stderr: stdio.Stderr,
+		Born: func(pid int) { born(&Started{PID: pid, StartTicks: runtime.StartTicks(pid), Sandbox: sandbox}) },
 	}
 	if other != nil {
 		return startExternal(other, cfg, sandbox, made)

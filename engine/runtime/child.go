@@ -146,10 +146,15 @@ func (l *launch) halt() {
 
 // wait adds a stop until a byte comes from fd.
 func (l *launch) wait(fd int) {
+	l.report()
 	p := &l.program
-	buf := ptr(p, make([]byte, 1))
-	p.add("report to the engine", one, unix.SYS_WRITE, uintptr(l.readyW), buf, 1)
-	p.add("wait for the start", one, unix.SYS_READ, uintptr(fd), buf, 1)
+	p.add("wait for the start", one, unix.SYS_READ, uintptr(fd), ptr(p, make([]byte, 1)), 1)
+}
+
+// report adds a byte to the engine.
+func (l *launch) report() {
+	p := &l.program
+	p.add("report to the engine", one, unix.SYS_WRITE, uintptr(l.readyW), ptr(p, make([]byte, 1)), 1)
 }
 
 // finish adds the steps from the start to the execve.

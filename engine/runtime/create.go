@@ -242,6 +242,9 @@ func (c *creation) program(l *launch, steps *child, inProc hidden) error {
 	if HasNew(c.spec, specs.PIDNamespace) {
 		l.args.flags |= unix.CLONE_NEWPID
 	}
+	if l.born = c.cfg.Born; l.born != nil {
+		l.report()
+	}
 	keep := []int{c.root}
 	if inProc.null >= 0 {
 		keep = append(keep, inProc.null)

@@ -20,13 +20,14 @@ type launch struct {
 
 	pid, pidfd int32 // written by the kernel when the child exists
 
-	ready  *os.File // a byte comes when the child waits for Start; its end, when there never will be one
+	ready  *os.File // a byte comes when the child is born, if that is asked for, and when it waits; its end, when it never will
 	readyW int
 	goR    int
 	goW    *os.File
 	null   *os.File   // the host's null device
 	open   []*os.File // kept open for the child
 
+	born  func(pid int)       // called while the child begins, or nil
 	early func(pid int) error // what is to be done while the child waits for the first time
 	gate  *Gate
 
@@ -85,6 +86,10 @@ func spawn(prepare func(*launch) error) (*launch, error) {
 		return nil, err
 	}
 	n, _ := l.ready.Read(make([]byte, 1))
+	if n == 1 && l.born != nil {
+		l.born(int(l.pid))
+		n, _ = l.ready.Read(make([]byte, 1))
+	}
 	var earlyErr error
 	if n == 1 && l.early != nil {
 		if earlyErr = l.early(int(l.pid)); earlyErr == nil {

@@ -71,6 +71,10 @@ type Config struct {
 	// Init runs a reaper as PID 1 and the process as its child.
 	Init bool
 
+	// Born is called as soon as the container's first process is there, which goes
+	// on meanwhile. It may still fail to become what it is to be.
+	Born func(pid int)
+
 	// BeforePivot is called while the container's first process waits, all its
 	// namespaces and mounts made, with the host's root still its own. An error
 	// ends the container.

@@ -84,7 +84,11 @@ func (c *container) begin(ctx context.Context) error {
 	pipes.forward = forwarded
 	var at time.Time
 	var next *engine.NextState
-	running, err := c.s.engine.Start(ctx, cfg, stdio, func(r *engine.Started) {
+	born := func(r *engine.Started) {
+		at = time.Now().UTC()
+		next = c.expect(r, at)
+	}
+	running, err := c.s.engine.Start(ctx, cfg, stdio, born, func(r *engine.Started) {
 		if r.Console != nil {
 			c.sized(r.Console)
 			// It is polled, lest each terminal needs a thread.
@@ -93,9 +97,10 @@ func (c *container) begin(ctx context.Context) error {
 			}
 			pipes.stdin = pipes.stdout
 		}
-		at = time.Now().UTC()
+		if next == nil {
+			born(r)
+		}
 		c.hold(r, pipes, at)
-		next = c.expect(r, at)
 	})
 	closeAll(stdio.Stdin, stdio.Stdout, stdio.Stderr)
 	if err != nil {
@@ -109,7 +114,8 @@ func (c *container) begin(ctx context.Context) error {
 	return c.began(running, pipes, at, false, next)
 }
 
-// expect has the state be prepared that began will write.
+// expect has the state be prepared that began will write: it comes to the disk while
+// the process is set up and its program let go.
 func (c *container) expect(r *engine.Started, at time.Time) *engine.NextState {
 	c.mu.Lock()
 	s := c.state
