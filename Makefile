@@ -23,7 +23,8 @@ help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/compose, one static binary
-	$(GO_BUILD) -o bin/compose ./cmd/compose
+	$(GO_BUILD) -o bin/.linked ./cmd/compose
+	scripts/place bin/.linked bin/compose
 
 demo: build ## bring up the example stack, add an employee, read it back (needs root)
 	scripts/demo
@@ -69,7 +70,8 @@ clean: ## remove what the targets above made here
 	rm -rf bin dist
 
 install: build ## install the binary; PREFIX=/usr/local, DOCKER_ALIAS=1 also as docker and docker-compose
-	install -D -m 0755 bin/compose $(DESTDIR)$(PREFIX)/bin/compose
+	install -d $(DESTDIR)$(PREFIX)/bin
+	scripts/place bin/compose $(DESTDIR)$(PREFIX)/bin/compose
 ifeq ($(DOCKER_ALIAS),1)
 	scripts/docker-alias $(DESTDIR)$(PREFIX)/bin
 endif

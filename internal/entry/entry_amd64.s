@@ -19,11 +19,13 @@ GLOBL action<>(SB), NOPTR, $32 // struct sigaction, the kernel's
 //
 // It is also woken a little later from its sleeps, see package timerslack.
 //
-// And it has the binary in its page tables, with two calls. A start runs through
+// And it has the binary in its page tables, with three calls. A start runs through
 // the initialisers of all packages and so through nearly all of the binary, which
 // is hundreds of page faults; what a page fault costs, on a virtual machine above
 // all, maps dozens of pages where they are asked for at once. Before Linux 5.14
-// the kernel does not know how, and they come one by one. Who lives on gives back
+// the kernel does not know how, and they come one by one. Where it has to read the
+// binary first, it is to do so into pages as large as they come, which are mapped
+// with an entry each, see scripts/place. Who lives on gives back
 // what is not its own, see package resident. For its memory it has mmap.
 //
 // The kernel has left on the stack: argc, argv, 0, environ, 0.
@@ -217,6 +219,9 @@ populate:
 	ANDQ $~4095, DI
 	MOVQ $runtime·epclntab(SB), SI
 	SUBQ DI, SI
+	MOVQ $14, DX // MADV_HUGEPAGE
+	SYSCALL
+	MOVQ $28, AX // madvise
 	MOVQ $22, DX // MADV_POPULATE_READ
 	SYSCALL
 	MOVQ $28, AX // madvise

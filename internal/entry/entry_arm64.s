@@ -205,8 +205,12 @@ populate:
 	AND  $~4095, R0
 	MOVD $runtime·epclntab(SB), R1
 	SUB  R0, R1
-	MOVD $22, R2 // MADV_POPULATE_READ
+	MOVD R0, R9
+	MOVD $14, R2 // MADV_HUGEPAGE
 	MOVD $233, R8 // madvise
+	SVC
+	MOVD R9, R0
+	MOVD $22, R2 // MADV_POPULATE_READ
 	SVC
 	MOVD $runtime·noptrdata(SB), R0
 	AND  $~4095, R0
