@@ -12,16 +12,45 @@ import (
 )
 
 // Unmap gives back those parts of the binary that were mapped when they ran
-// last. They are mapped again, from the page cache, when they run next.
+// last. They are mapped again, from the page cache, when they run next, and a few
+// pages at a time from now on: where the page cache has the binary in pages of 2 MB
+// the kernel would map each of them as a whole, of which little is needed. It does so
+// where the whole is in one region, so none is any more.
 func Unmap() {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return
 	}
-	for _, r := range unchanged(string(maps)) {
-		// That one cannot be given back is no matter.
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, unix.MADV_DONTNEED)
+	list := unchanged(string(maps))
+	for _, r := range list {
+		for _, at := range r.cuts() {
+			advise(region{at, at + pageSize}, unix.MADV_SEQUENTIAL)
+		}
 	}
+	for _, r := range list {
+		advise(r, unix.MADV_DONTNEED)
+	}
+}
+
+// cuts are the pages that are to be regions of their own, so that no other has a
+// whole of the largest pages; none where that is so already.
+func (r region) cuts() (pages []uintptr) {
+	for at := r.from&^(largest-1) + largest/2; at < r.to; at += largest {
+		if at > r.from { // or it has been cut here
+			pages = append(pages, at)
+		}
+	}
+	return pages
+}
+
+const (
+	largest  = 2 << 20 // the largest page of a file
+	pageSize = 4 << 10
+)
+
+// advise does madvise(2). Where that fails all is as it was, which is no matter.
+func advise(r region, advice uintptr) {
+	_, _, _ = unix.Syscall(unix.SYS_MADVISE, r.from, r.to-r.from, advice)
 }
 
 type region struct{ from, to uintptr }

@@ -32,6 +32,36 @@ func TestUnmap(t *testing.T) {
 	}
 }
 
+// TestCuts looks for a whole large page in what is left between the cuts.
+func TestCuts(t *testing.T) {
+	for _, whole := range []region{
+		{0x400000, 0x401000}, {0x400000, 0x600000}, {0x401000, 0x11a0000}, {0x4ff000, 0x501000}, {0x500000, 0x700000}, {0x500000, 0x900000},
+	} {
+		left := whole
+		for _, at := range whole.cuts() {
+			if at <= left.from || at+pageSize > whole.to {
+				t.Errorf("%x is cut at %x", whole, at)
+			}
+			left.to = at
+			check(t, left)
+			check(t, region{at, at + pageSize})
+			left = region{at + pageSize, whole.to}
+		}
+		check(t, left)
+	}
+}
+
+// check fails where a region has a whole large page, or would be cut again.
+func check(t *testing.T, r region) {
+	t.Helper()
+	if first := (r.from + largest - 1) &^ (largest - 1); first+largest <= r.to {
+		t.Errorf("%x has a whole page of %d bytes", r, largest)
+	}
+	if pages := r.cuts(); len(pages) > 0 {
+		t.Errorf("%x is cut again, at %x", r, pages)
+	}
+}
+
 func TestUnchanged(t *testing.T) {
 	const (
 		text   = "400000-401000 r-xp 00000000 fe:00 17 /bin/x\n"
