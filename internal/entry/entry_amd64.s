@@ -250,7 +250,8 @@ TEXT ·ignore(SB), NOSPLIT|NOFRAME, $0
 // for tools that want to know of all memory, if there was any C. This one has the
 // kernel map at once what the runtime is sure to use: its own small tables, and of
 // the heap's first part, which is as large as here and no other, as much as there
-// is in use before the first function of ours runs. It takes
+// is in use before the first function of ours runs, in a huge page if it has one. It
+// takes
 //
 //	addr DI, n SI uintptr, prot DX, flags CX, fd R8, offset R9 int32
 //
@@ -273,6 +274,11 @@ map:
 	JNE  mapped
 	MOVQ AX, R8
 	MOVQ AX, DI
+	MOVQ $(2<<20), SI
+	MOVQ $14, DX // MADV_HUGEPAGE
+	MOVQ $28, AX // madvise
+	SYSCALL
+	MOVQ R8, DI
 	MOVQ $(5<<19), SI
 	MOVQ $23, DX // MADV_POPULATE_WRITE
 	MOVQ $28, AX // madvise

@@ -258,9 +258,13 @@ map:
 	CMP  $(4<<20), R6
 	BNE  mapped
 	MOVD R0, R6
+	MOVD $(2<<20), R1
+	MOVD $14, R2 // MADV_HUGEPAGE
+	MOVD $233, R8 // madvise
+	SVC
+	MOVD R6, R0
 	MOVD $(5<<19), R1
 	MOVD $23, R2 // MADV_POPULATE_WRITE
-	MOVD $233, R8 // madvise
 	SVC
 	MOVD R6, R0
 mapped:
