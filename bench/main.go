@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func main() {
 	large := flag.Int("large", 50, "services of the large stack")
 	huge := flag.Int("huge", 200, "services of the largest stack, of which the kernel takes 1023 on a network; 0: none")
 	layer := flag.String("layer", "", "the tar of a large layer")
-	only := flag.String("only", "", `"stacks", "images", "runtimes" or "traffic"`)
+	only := flag.String("only", "", `some of "stacks,runtimes,traffic,images"`)
 	out := flag.String("json", "", "write the figures to this file too")
 	flag.Parse()
 	o := options{*binary, *runs, *large, *huge, *layer, *only, *out}
@@ -75,7 +76,7 @@ func bench(o options) error {
 		name string
 		run  func(options, string, *report) error
 	}{{"stacks", benchStacks}, {"runtimes", benchRuntimes}, {"traffic", benchTraffic}, {"images", benchImages}} {
-		if o.only != "" && o.only != part.name {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), part.name) {
 			continue
 		}
 		if err := part.run(o, dir, r); err != nil {
