@@ -10,9 +10,8 @@ import (
 	"strconv"
 )
 
-// uses says which of our initialisers, which run before Run can be called, name
-// something of a package that is held: a function to call or a variable, as far as
-// that can be told without types. What is only named for its type may stay.
+// uses says which of our initialisers, which run before Run can be called, call a
+// function of a package that is held. What they name otherwise, as a type, may stay.
 func (all packages) uses(isHeld func(path string) bool) (found []string, err error) {
 	for _, p := range all {
 		if p.Standard || !ours(p.ImportPath) {
@@ -30,40 +29,52 @@ func (all packages) uses(isHeld func(path string) bool) (found []string, err err
 					names[nameOf(p, imported)] = true
 				}
 			}
-			look := func(n ast.Node) {
-				ast.Inspect(n, func(n ast.Node) bool {
-					switch n := n.(type) {
-					case *ast.FuncLit: // runs later
-						return false
-					case *ast.CallExpr:
-						if s, ok := n.Fun.(*ast.SelectorExpr); ok {
-							if x, ok := s.X.(*ast.Ident); ok && names[x.Name] {
-								found = append(found, fmt.Sprintf("%s: %s.%s", files.Position(s.Pos()), x.Name, s.Sel.Name))
-							}
-						}
-					}
-					return true
-				})
-			}
-			for _, d := range file.Decls {
-				switch d := d.(type) {
-				case *ast.GenDecl:
-					for _, spec := range d.Specs {
-						if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR {
-							for _, value := range v.Values {
-								look(value)
-							}
-						}
-					}
-				case *ast.FuncDecl:
-					if d.Recv == nil && d.Name.Name == "init" {
-						look(d.Body)
-					}
+			for _, n := range initialisers(file) {
+				for _, s := range calls(n, names) {
+					found = append(found, fmt.Sprintf("%s: %s", files.Position(s.Pos()), s.Sel.Name))
 				}
 			}
 		}
 	}
 	return found, nil
+}
+
+// initialisers are what a file has run when its package initialises.
+func initialisers(file *ast.File) (list []ast.Node) {
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR {
+					for _, value := range v.Values {
+						list = append(list, value)
+					}
+				}
+			}
+		case *ast.FuncDecl:
+			if d.Recv == nil && d.Name.Name == "init" {
+				list = append(list, d.Body)
+			}
+		}
+	}
+	return list
+}
+
+// calls are those of functions of the packages with these names, but for those
+// in functions that are only made here.
+func calls(n ast.Node, names map[string]bool) (list []*ast.SelectorExpr) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if s, ok := call.Fun.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && names[x.Name] {
+					list = append(list, s)
+				}
+			}
+		}
+		_, later := n.(*ast.FuncLit)
+		return !later
+	})
+	return list
 }
 
 // nameOf is how a file calls a package that it imports.
