@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,18 +49,12 @@ type Client struct {
 	project string
 	spawn   bool // start the supervisor again, should it have left
 	http    *http.Client
-	first   atomic.Pointer[net.Conn] // a connection that there is already
 }
 
 func newClient(r roots.Roots, project string, spawn bool) *Client {
 	c := &Client{roots: r, project: project, spawn: spawn}
 	c.http = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if first := c.first.Swap(nil); first != nil {
-				return *first, nil
-			}
-			return c.dial(ctx)
-		},
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 		MaxIdleConnsPerHost: 1024,
 		DisableCompression:  true,
 	}}
@@ -93,12 +86,7 @@ func Connect(ctx context.Context, r roots.Roots, project string) (*Client, error
 }
 
 // Close lets the supervisor go if nothing else keeps it.
-func (c *Client) Close() {
-	if first := c.first.Swap(nil); first != nil {
-		(*first).Close()
-	}
-	c.http.CloseIdleConnections()
-}
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // lost says that a request reached nobody who does something about it: there
 // is no supervisor, or it left when we knocked.
@@ -147,11 +135,7 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (*http
 		case try == 10:
 			return nil, fmt.Errorf("the supervisor of project %s does not answer: %w; see %s", c.project, err, api.Log(c.roots, c.project))
 		}
-		next := ensure
-		if !c.spawn {
-			next = join
-		}
-		if err := next(ctx, c.roots, c.project); err != nil {
+		if err := c.come(ctx); err != nil {
 			return nil, err
 		}
 	}

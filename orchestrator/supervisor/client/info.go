@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"time"
 
 	"compose/orchestrator/keeper"
@@ -27,7 +29,11 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	answered := make(chan answer, 1)
 	go func() { // it may wait for a lock, which nothing cuts short
 		var a answer
-		a.err = c.knock(asking)
+		// Without a socket there is nobody to ask, which HTTP takes longer to find
+		// out than a supervisor to come up.
+		if _, err := os.Lstat(api.Socket(c.roots, c.project)); errors.Is(err, fs.ErrNotExist) {
+			a.err = c.come(asking)
+		}
 		if a.err == nil {
 			a.err = c.do(asking, http.MethodGet, "/info", nil, &a.info)
 		}
@@ -50,21 +56,12 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 	}
 }
 
-// knock finds out whether there is a supervisor, and has one started if it may: what
-// HTTP does before it fails takes longer than the start of one. A connection that
-// it gets is for the first request.
-func (c *Client) knock(ctx context.Context) error {
-	conn, err := c.dial(ctx)
-	switch {
-	case err == nil:
-		if late := c.first.Swap(&conn); late != nil {
-			(*late).Close()
-		}
-		return nil
-	case c.spawn && errors.Is(err, ErrNotRunning):
+// come waits for a supervisor that is about to come or, if it may, has one started.
+func (c *Client) come(ctx context.Context) error {
+	if c.spawn {
 		return ensure(ctx, c.roots, c.project)
 	}
-	return err
+	return join(ctx, c.roots, c.project)
 }
 
 // hangs says who it is that does not answer, and what to do about it.
