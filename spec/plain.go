@@ -14,6 +14,13 @@ import (
 // anything else about where they are. What a verb wants to know of such a one is
 // found without compose-go, whose own start takes longer.
 
+// Where a project's file is looked for, as cli.DefaultFileNames and
+// cli.DefaultOverrideFileNames have it.
+var (
+	fileNames     = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+	overrideNames = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+)
+
 // plain is the directory of such a project, with its files; ok is false where it
 // takes more to find them.
 func (o Options) plain() (dir string, files []string, ok bool) {
@@ -29,8 +36,8 @@ func (o Options) plain() (dir string, files []string, ok bool) {
 	if err != nil || o.WorkingDir != "" && o.WorkingDir != dir {
 		return "", nil, false
 	}
-	files, one := regular(dir, "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-	overrides, atMost := regular(dir, "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
+	files, one := regular(dir, fileNames...)
+	overrides, atMost := regular(dir, overrideNames...)
 	env, none := regular(dir, ".env")
 	return dir, append(files, overrides...), one && atMost && none && len(files) == 1 && len(overrides) <= 1 && len(env) == 0
 }

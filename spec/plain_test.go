@@ -3,8 +3,10 @@ package spec
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/loader"
 )
 
@@ -68,6 +70,13 @@ func TestPlain(t *testing.T) {
 				t.Errorf("it has the variables %v (%v), for compose-go in %v", vars, err, options.EnvFiles)
 			}
 		})
+	}
+}
+
+// TestFileNames fails when compose-go comes to look for other files.
+func TestFileNames(t *testing.T) {
+	if !slices.Equal(fileNames, cli.DefaultFileNames) || !slices.Equal(overrideNames, cli.DefaultOverrideFileNames) {
+		t.Errorf("files %q and %q, for compose-go %q and %q", fileNames, overrideNames, cli.DefaultFileNames, cli.DefaultOverrideFileNames)
 	}
 }
 

@@ -119,7 +119,9 @@ func resolveEnv(env []string) []string {
 		if !ok {
 			v, ok = os.LookupEnv(k)
 		}
-		if values[k] = v; !ok {
+		if ok {
+			values[k] = v
+		} else {
 			delete(values, k)
 		}
 	}

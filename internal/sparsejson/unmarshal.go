@@ -92,7 +92,7 @@ func readSpecial(data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// readString reads a string, with its quotes.
+// readString reads a string, with its quotes; null is an empty one.
 func readString(data []byte) (s string, err error) {
 	if text, ok := asIs(data); ok {
 		return string(text), nil
@@ -103,7 +103,10 @@ func readString(data []byte) (s string, err error) {
 
 // asIs is what is between a string's quotes, if that is what it says.
 func asIs(data []byte) ([]byte, bool) {
-	return data[1 : len(data)-1], bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data)
+	if data[0] != '"' || bytes.IndexByte(data, '\\') >= 0 || !utf8.Valid(data) {
+		return nil, false
+	}
+	return data[1 : len(data)-1], true
 }
 
 func readStruct(data []byte, into reflect.Value) ([]byte, error) {
@@ -146,13 +149,6 @@ func readMap(data []byte, into reflect.Value) ([]byte, error) {
 	}
 	if m, ok := into.Interface().(map[string]string); ok {
 		return members(data, func(name, value []byte) ([]byte, error) {
-			if value[0] != '"' { // null
-				value, rest := cut(value)
-				s := ""
-				err := json.Unmarshal(value, &s)
-				m[string(name)] = s
-				return rest, err
-			}
 			value, rest := cut(value)
 			s, err := readString(value)
 			m[string(name)] = s
